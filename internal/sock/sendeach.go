@@ -27,11 +27,3 @@ func sendEach(fd int, iov []Iovec) (int, syscall.Errno) {
 	}
 	return total, 0
 }
-
-// errno unpacks what package syscall and x/sys return on this system.
-func errno(err error) syscall.Errno {
-	if e, ok := err.(syscall.Errno); ok {
-		return e
-	}
-	return syscall.EIO
-}

@@ -26,10 +26,10 @@
 //
 //	Recv, Send, Sendv        io_raw.go, io_call.go, io_race.go
 //	Accept                   accept_linux.go, accept_flags.go, accept_fcntl.go
-//	socket, pair             open_flags.go, open_fcntl.go
+//	socket, pair             open_flags.go, open_darwin.go
+//	options and constants    tune_linux.go, tune_bsd.go, tune_darwin.go, tune_openbsd.go
 //	zoneByName               zone_linux.go, zone_digits.go
-//	tuneKeepAlive and the
-//	differences in constants tune_linux.go, tune_bsd.go, tune_openbsd.go, tune_darwin.go
+//	inUse                    limit_linux.go, limit_darwin.go, limit_bsd.go
 //
 // Systems other than Linux, macOS and the BSDs get other.go: it compiles and
 // returns errors.ErrUnsupported.

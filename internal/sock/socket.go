@@ -148,10 +148,9 @@ func IsStream(fd int) (bool, error) {
 }
 
 // SetNonblock makes an adopted descriptor non-blocking, for everybody who
-// shares it.
-func SetNonblock(fd int) error {
-	return os.NewSyscallError("fcntl", unix.SetNonblock(fd, true))
-}
+// shares it; on macOS it also keeps SIGPIPE away. Descriptors made by this
+// package need it not.
+func SetNonblock(fd int) error { return os.NewSyscallError("fcntl", prepare(fd)) }
 
 // SetCloseOnExec keeps an adopted descriptor from child processes.
 func SetCloseOnExec(fd int) { unix.CloseOnExec(fd) }

@@ -1,0 +1,48 @@
+//go:build darwin || netbsd || openbsd
+
+package sock
+
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Accept takes the next connection from the listener fd and, when peer is not
+// nil, fills in who called (zero for Unix sockets). EAGAIN when nobody waits.
+// The caller owns nfd.
+//
+// Errors of the one connection (ECONNABORTED, EPROTO) say nothing about the
+// listener: go on. EMFILE, ENFILE, ENOBUFS and ENOMEM leave the connection in
+// the queue.
+func Accept(fd int, peer *Peer) (nfd int, err syscall.Errno) {
+	for {
+		nfd, sa, e := acceptCloseOnExec(fd)
+		if e == nil {
+			e = prepare(nfd)
+			if e != nil {
+				unix.Close(nfd)
+				return -1, errno(e)
+			}
+			if peer != nil {
+				setPeer(peer, sa)
+			}
+			return nfd, 0
+		}
+		if e := errno(e); e != unix.EINTR {
+			return -1, e
+		}
+	}
+}
+
+// acceptCloseOnExec keeps forks out between the two calls, as package syscall
+// asks for (syscall.ForkLock).
+func acceptCloseOnExec(fd int) (int, unix.Sockaddr, error) {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	nfd, sa, err := unix.Accept(fd)
+	if err == nil {
+		unix.CloseOnExec(nfd)
+	}
+	return nfd, sa, err
+}

@@ -1,0 +1,5 @@
+package sock
+
+const fdDir = "/dev/fd"
+
+func inUse() (int, error) { return countEntries(fdDir) }

@@ -1,0 +1,30 @@
+package sock
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// AcceptInherits says that accepted sockets take over the options of their
+// listener: no-delay, keep-alive with its timing, buffers, linger. False where
+// that is not certain for all of them.
+const AcceptInherits = false
+
+const (
+	hasAbstract = false
+	sendFlags   = 0 // SO_NOSIGPIPE on the socket does what the flag does elsewhere
+	soReusePort = unix.SO_REUSEPORT
+	soLinger    = unix.SO_LINGER_SEC // SO_LINGER counts clock ticks here
+)
+
+func tuneKeepAlive(fd int, k KeepAlive) error {
+	return setTimes(fd, k, unix.TCP_KEEPALIVE, unix.TCP_KEEPINTVL, unix.TCP_KEEPCNT)
+}
+
+// SetUserTimeout limits how long sent bytes may stay unacknowledged before the
+// connection fails with ETIMEDOUT; 0 = the system's rule. Rounded up to
+// milliseconds on Linux, to seconds on macOS; errors.ErrUnsupported elsewhere.
+func SetUserTimeout(fd int, d time.Duration) error {
+	return set(fd, unix.IPPROTO_TCP, unix.TCP_RXT_CONNDROPTIME, roundUp(max(d, 0), time.Second))
+}
