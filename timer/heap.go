@@ -3,11 +3,11 @@ package timer
 // A Heap holds timers and fires them in the order of their instants; those of
 // one instant in the order in which they were set. The zero value is ready.
 // One goroutine owns it: every method, and every method of its timers, is
-// called there. It holds no more than the timers that are set, takes back no
-// memory of theirs, and gives its own back as they go.
+// called there. It is as large as the number of timers that are set asks for,
+// and grows smaller again after a peak.
 type Heap struct {
 	entries []entry // a 4-ary heap: the children of i are 4i+1 to 4i+4
-	seq     uint64  // number of the last Set; 64 bits do not come round again
+	seq     uint64  // number of the last Set; does not come round in 64 bits
 
 	// While Advance runs: its instant, and the timers set to it or to an
 	// earlier one meanwhile. They stay out of the heap until it is over, for
@@ -20,10 +20,14 @@ type Heap struct {
 // An entry is a timer's place in the heap. The keys stand here rather than in
 // the Timer, so that a comparison touches no other cache line.
 type entry struct {
-	when Time   // key: instant it was placed for, at or before timer.when
-	seq  uint64 // key among equals: the Set that placed it
-	last uint64 // the last Set; not seq: the timer was moved and is to be placed anew
+	when Time   // key: the instant it was placed for, t.when or before
+	seq  uint64 // key among equals: the number of the Set it was placed for
 	t    *Timer
+}
+
+// moved reports whether the timer was set again since it was placed.
+func (e *entry) moved() bool {
+	return e.when != e.t.when || uint32(e.seq) != e.t.stamp
 }
 
 func (e *entry) before(f *entry) bool {
@@ -34,16 +38,18 @@ func (e *entry) before(f *entry) bool {
 // instant that is past already fires in the next Advance; set from inside
 // Fire that is not the Advance under way, but the one after it.
 //
-// Moving an active timer to a later instant is a note only: the timer keeps
-// its place in the heap and finds a new one when it comes up there. A deadline
-// that each message pushes on costs two stores a message. It panics when t has
-// had no Init.
+// Moving an active timer to a later instant is a note in the timer only: it
+// keeps its place in the heap, and finds a new one when it comes up there. A
+// deadline that each message pushes on costs a store a message. The note has
+// room for 32 bits of order: a timer that was moved in this way takes its turn
+// among equals as long as it comes up within 2^32 Sets of the heap. It panics
+// when t has had no Init.
 func (h *Heap) Set(t *Timer, when Time) {
 	h.seq++
 	toLate := h.advancing && when <= h.now
 	if t.place > 0 && !toLate {
-		if e := h.own(t); when >= e.when {
-			t.when, e.last = when, h.seq
+		if when >= t.when || when >= h.own(t).when {
+			t.when, t.stamp = when, uint32(h.seq)
 			return
 		}
 	}
@@ -53,8 +59,8 @@ func (h *Heap) Set(t *Timer, when Time) {
 	if t.place != 0 {
 		h.take(t)
 	}
-	t.when = when
-	e := entry{when: when, seq: h.seq, last: h.seq, t: t}
+	t.when, t.stamp = when, uint32(h.seq)
+	e := entry{when: when, seq: h.seq, t: t}
 	if toLate {
 		h.late = append(h.late, e)
 		t.place = -int32(len(h.late))
@@ -70,6 +76,7 @@ func (h *Heap) Stop(t *Timer) bool {
 		return false
 	}
 	h.take(t)
+	h.entries = shrink(h.entries)
 	return true
 }
 
@@ -99,12 +106,16 @@ func (h *Heap) Advance(now Time) (fired int) {
 	if h.advancing || len(h.entries) == 0 || h.entries[0].when > now {
 		return 0
 	}
+	return h.fire(now)
+}
+
+func (h *Heap) fire(now Time) (fired int) {
 	h.advancing, h.now = true, now
 	defer h.settle()
 	for len(h.entries) > 0 && h.entries[0].when <= now {
 		e := h.entries[0]
-		if e.seq != e.last {
-			e.when, e.seq = e.t.when, e.last
+		if e.moved() {
+			e.when, e.seq = e.t.when, h.number(e.t.stamp)
 			h.down(0, e)
 			continue
 		}
@@ -115,6 +126,11 @@ func (h *Heap) Advance(now Time) (fired int) {
 	return fired
 }
 
+// number returns the last Set whose number ends in these 32 bits.
+func (h *Heap) number(stamp uint32) uint64 {
+	return h.seq - uint64(uint32(h.seq)-stamp)
+}
+
 // settle ends an Advance, also one that a panic left.
 func (h *Heap) settle() {
 	h.advancing = false
@@ -123,6 +139,7 @@ func (h *Heap) settle() {
 	}
 	clear(h.late)
 	h.late = shrink(h.late[:0])
+	h.entries = shrink(h.entries)
 }
 
 // own returns the entry of a timer that is in the heap.
@@ -151,7 +168,7 @@ func (h *Heap) take(t *Timer) {
 	t.place = 0
 	e := h.entries[last]
 	h.entries[last] = entry{} // hold no timer that is gone
-	h.entries = shrink(h.entries[:last])
+	h.entries = h.entries[:last]
 	switch {
 	case i == last:
 	case i > 0 && e.before(&h.entries[(i-1)/4]):
@@ -189,20 +206,21 @@ func (h *Heap) up(i int, e entry) {
 // down puts e at the free place i or, as long as a child comes before it,
 // below the first of its children.
 func (h *Heap) down(i int, e entry) {
+	s := h.entries
 	for {
 		first := 4*i + 1
-		if first >= len(h.entries) {
+		if first >= len(s) {
 			break
 		}
-		for c, end := first+1, min(first+4, len(h.entries)); c < end; c++ {
-			if h.entries[c].before(&h.entries[first]) {
+		for c, end := first+1, min(first+4, len(s)); c < end; c++ {
+			if s[c].before(&s[first]) {
 				first = c
 			}
 		}
-		if !h.entries[first].before(&e) {
+		if !s[first].before(&e) {
 			break
 		}
-		h.put(i, h.entries[first])
+		h.put(i, s[first])
 		i = first
 	}
 	h.put(i, e)
@@ -214,14 +232,14 @@ func (h *Heap) put(i int, e entry) {
 }
 
 // keep is the capacity that is never given back.
-const keep = 64
+const keep = 1024
 
-// shrink moves s to an array of half the size when three quarters of its own
-// are free. Between that and the next growth lie as many operations as there
-// are entries, so the copies cost a constant each.
+// shrink moves s to a smaller array when three quarters of its own are free,
+// and leaves room to grow to twice its length: between two moves lie as many
+// operations as entries are moved.
 func shrink(s []entry) []entry {
 	if cap(s) <= keep || len(s) > cap(s)/4 {
 		return s
 	}
-	return append(make([]entry, 0, cap(s)/2), s...)
+	return append(make([]entry, 0, max(keep, 2*len(s))), s...)
 }

@@ -27,8 +27,8 @@ type Timer struct {
 
 	firer Firer
 	when  Time
-	place int32 // in the heap: 0 nowhere, i+1 at entries[i], -(i+1) at late[i]
-	_     int32 // room for a level and a bucket
+	place int32  // in the heap: 0 nowhere, i+1 at entries[i], -(i+1) at late[i]
+	stamp uint32 // the last 32 bits of the number of its last Set
 }
 
 // The size is part of the promise: a connection embeds several timers.
