@@ -50,3 +50,6 @@ func SetReadBuffer(int, int) error            { return errors.ErrUnsupported }
 func SetWriteBuffer(int, int) error           { return errors.ErrUnsupported }
 func ReadBuffer(int) (int, error)             { return 0, errors.ErrUnsupported }
 func WriteBuffer(int) (int, error)            { return 0, errors.ErrUnsupported }
+
+func Bind(int, Addr) error { return errors.ErrUnsupported }
+func Unlink(Addr)          {}

@@ -1,0 +1,266 @@
+package conn
+
+import (
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/weir-go/weir/internal/sock"
+	"github.com/weir-go/weir/poller"
+	"github.com/weir-go/weir/timer"
+)
+
+// acceptor is one listening socket on its loop.
+//
+// When the process has no descriptors or no memory left, it neither ends nor
+// spins: it answers what waits with the reserve descriptor, parks, and tries
+// again after 5 ms, doubling up to a second, or as soon as a connection of the
+// runtime ends.
+type acceptor struct {
+	ln    *Listener
+	loop  *loop
+	token poller.Token
+
+	// Owned by the loop.
+	backoff time.Duration // 0: not parked
+	retry   timer.Timer
+	queued  bool // accept is posted to go on in the next turn
+
+	mu sync.Mutex // guards fd against Close while it is used
+	fd int        // -1 once closed
+}
+
+const (
+	acceptBudget = 64 // connections taken in one turn
+	backoffMin   = 5 * time.Millisecond
+	backoffMax   = time.Second
+)
+
+// begin registers the socket. On the loop.
+func (a *acceptor) begin() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.fd < 0 {
+		return
+	}
+	a.retry.Init(timer.Func(func(timer.Time) { a.accept(a.loop) }))
+	a.token = a.loop.slots.add(a)
+	if err := a.loop.poller.Add(a.fd, a.token); err != nil {
+		a.refused(err)
+	}
+}
+
+// close closes the socket. Any goroutine.
+func (a *acceptor) close() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.fd >= 0 {
+		sock.Close(a.fd)
+		a.fd = -1
+	}
+}
+
+// forget gives the slot back after close. On the loop.
+func (a *acceptor) forget() {
+	a.loop.slots.remove(a.token)
+	a.loop.heap.Stop(&a.retry)
+	a.unparked()
+}
+
+func (a *acceptor) ready(l *loop, r poller.Ready) {
+	if r.Has(poller.Readable) && a.backoff == 0 {
+		a.accept(l)
+	}
+}
+
+// accept takes connections until there are none, the turn's share is used up,
+// or it has to park.
+func (a *acceptor) accept(l *loop) {
+	a.queued = false
+	for range acceptBudget {
+		if !a.one(l) {
+			return
+		}
+	}
+	if !a.queued {
+		a.queued = true
+		l.send(task{run: func() { a.accept(l) }}, 0)
+	}
+}
+
+// one takes one connection; false when that was all for now.
+func (a *acceptor) one(l *loop) bool {
+	var peer sock.Peer
+	a.mu.Lock()
+	if a.fd < 0 {
+		a.mu.Unlock()
+		return false
+	}
+	fd, errno := sock.Accept(a.fd, &peer)
+	a.mu.Unlock()
+	if errno == 0 {
+		a.unparked()
+		a.deal(l, fd, peer)
+		return true
+	}
+	switch errno {
+	case syscall.EAGAIN:
+		a.unparked()
+		return false
+	case syscall.EMFILE, syscall.ENFILE:
+		l.count.refFDs++
+		a.refused(os.NewSyscallError("accept", errno))
+		a.answer(l)
+		a.park(l)
+		return false
+	case syscall.ENOBUFS, syscall.ENOMEM:
+		l.count.refMemory++
+		a.refused(os.NewSyscallError("accept", errno))
+		a.park(l)
+		return false
+	}
+	l.count.refs++
+	a.refused(os.NewSyscallError("accept", errno))
+	if passing(errno) {
+		return true
+	}
+	a.park(l) // whatever it is: neither an end nor a spin
+	return false
+}
+
+// passing reports whether an error of accept(2) concerns one connection, which
+// is gone, and not the listener. The list is accept(2)'s "Error handling".
+func passing(errno syscall.Errno) bool {
+	switch errno {
+	case syscall.ECONNABORTED, syscall.EINTR, syscall.EPROTO, syscall.ENETDOWN, syscall.ENOPROTOOPT,
+		syscall.EHOSTDOWN, syscall.EHOSTUNREACH, syscall.EOPNOTSUPP, syscall.ENETUNREACH, syscall.ECONNRESET:
+		return true
+	}
+	return false
+}
+
+// deal gives an accepted socket to a loop.
+func (a *acceptor) deal(l *loop, fd int, peer sock.Peer) {
+	ln := a.ln
+	if ln.max > 0 && ln.open.Load() >= ln.max || ln.rt.join() != nil {
+		l.count.refLimit++
+		sock.Close(fd)
+		a.refused(ErrLimit)
+		return
+	}
+	ln.open.Add(1)
+	ln.accepted.Add(1)
+	l.count.accepted++
+	to := l
+	switch ln.balance {
+	case RoundRobin:
+		to = ln.rt.roundRobin()
+	case LeastLoaded:
+		to = ln.rt.leastLoaded()
+	}
+	to.conns.Add(1)
+	if to == l {
+		ln.adopt(l, fd, peer)
+		return
+	}
+	lost := func() {
+		sock.Close(fd)
+		to.conns.Add(-1)
+		ln.open.Add(-1)
+		ln.rt.part()
+	}
+	if to.send(task{run: func() { ln.adopt(to, fd, peer) }, lost: lost}, 0) != nil {
+		lost()
+	}
+}
+
+// adopt makes a connection of an accepted socket. On its loop.
+func (ln *Listener) adopt(l *loop, fd int, peer sock.Peer) {
+	if ln.options && !ln.addr.IsUnix() {
+		setOptions(fd, &ln.set.Options)
+	}
+	c := newConn(l, fd, peer, ln.set)
+	c.ln = ln
+	l.open(c, ln.serve)
+}
+
+// park waits for descriptors or memory.
+func (a *acceptor) park(l *loop) {
+	if a.backoff == 0 {
+		a.ln.rt.parked.Add(1)
+	}
+	a.backoff = min(max(2*a.backoff, backoffMin), backoffMax)
+	l.heap.Set(&a.retry, l.now.Add(a.backoff))
+}
+
+func (a *acceptor) unparked() {
+	if a.backoff != 0 {
+		a.backoff = 0
+		a.loop.heap.Stop(&a.retry)
+		a.ln.rt.parked.Add(-1)
+	}
+}
+
+// answer uses the reserve descriptor to accept and close what waits, so that
+// the peers hear something.
+func (a *acceptor) answer(l *loop) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for range acceptBudget {
+		errno := syscall.EBADF
+		a.ln.rt.reserve.lend(func() {
+			var fd int
+			if a.fd >= 0 {
+				if fd, errno = sock.Accept(a.fd, nil); errno == 0 {
+					sock.SetLinger(fd, 0)
+					sock.Close(fd)
+				}
+			}
+		})
+		if errno != 0 {
+			return
+		}
+	}
+}
+
+func (a *acceptor) refused(err error) {
+	if t := a.ln.rt.cfg.Trace; t != nil && t.Refused != nil {
+		t.Refused(a.ln, err)
+	}
+}
+
+// unpark lets parked listeners try again, because a descriptor came free.
+func (rt *Runtime) unpark() {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	for ln := range rt.listeners {
+		for _, a := range ln.accepts {
+			a.loop.send(task{run: func() {
+				if a.backoff != 0 && !a.queued {
+					a.accept(a.loop)
+				}
+			}}, 0)
+		}
+	}
+}
+
+// drainQueue accepts what has reached the kernel's queue, so that no peer that
+// was connected already is reset by Close. It returns when the loops have done
+// it.
+func (ln *Listener) drainQueue() {
+	var done sync.WaitGroup
+	for _, a := range ln.accepts {
+		done.Add(1)
+		once := sync.OnceFunc(done.Done)
+		err := a.loop.send(task{lost: once, run: func() {
+			defer once()
+			for a.backoff == 0 && a.one(a.loop) {
+			}
+		}}, 0)
+		if err != nil {
+			once()
+		}
+	}
+	done.Wait()
+}

@@ -1,0 +1,136 @@
+package conn
+
+import (
+	"runtime"
+	"time"
+
+	"github.com/weir-go/weir/internal/buf"
+	"github.com/weir-go/weir/internal/sock"
+)
+
+// Config says how a Runtime is made. The zero value works; each field's zero
+// stands in its comment.
+type Config struct {
+	Loops        int           // 0: one for each P, at most 4
+	ReadSize     int           // bytes read at once, the size of a loop's shared buffer. 0: 64 KiB; at most 256 KiB
+	ReadBudget   int           // bytes one connection delivers in one turn before the others have theirs. 0: 4 x ReadSize
+	Events       int           // readiness events taken at once. 0: 256
+	MaxConns     int           // open connections. 0: RLIMIT_NOFILE less 64
+	ByteBudget   int64         // storage of all connections' output and unconsumed input, in bytes. 0: 256 MiB
+	PostQueue    int           // functions waiting in one loop's queue. 0: 65536
+	CloseTimeout time.Duration // how long Close may take to flush before the connection is aborted. 0: 5 s
+	Pool         Pool          // runs the work of Conn.Go. nil: an ants pool of PoolSize goroutines, made at the first Go
+	PoolSize     int           // 0: 256
+	SlowCallback time.Duration // a callback that holds its loop longer is reported. 0: 100 ms; negative: not watched
+
+	// Options are the defaults of every connection: what ListenConfig, Dialer
+	// and Adopt leave zero is taken from here.
+	Options
+
+	// Trace is told what happens, for tests and for people. nil: nobody.
+	Trace *Trace
+}
+
+// Options are what one connection may have of its own. What is zero is taken
+// from Config.Options, and what is zero there too from the comment.
+type Options struct {
+	Nagle       bool          // true leaves Nagle's algorithm on. false: TCP_NODELAY
+	KeepAlive   KeepAlive     // zero: on, 15 s, every 15 s, 9 times
+	UserTimeout time.Duration // TCP_USER_TIMEOUT, where there. 0: the system's
+	ReadBuffer  int           // SO_RCVBUF in bytes. 0: the system's
+	WriteBuffer int           // SO_SNDBUF in bytes. 0: the system's
+	HighWater   int           // pending output in bytes at which writes are refused. 0: 1 MiB
+	LowWater    int           // pending output at which Drained is called. 0: HighWater / 4
+	InLimit     int           // unconsumed input in bytes at which reading stops. 0: 256 KiB, which is also the most
+	Idle        time.Duration // no byte in or out for that long ends the connection with ErrIdle. 0: never
+	MinRate     Rate          // zero: no guard
+}
+
+// KeepAlive says when TCP asks a silent peer whether it is still there.
+type KeepAlive struct {
+	Disable  bool
+	Idle     time.Duration // silence before the first probe. 0: 15 s
+	Interval time.Duration // between probes. 0: 15 s
+	Count    int           // unanswered probes that end the connection. 0: 9
+}
+
+// Rate is the least at which a message must come in, against peers that send a
+// byte now and then to keep a connection occupied. It counts while input is
+// incomplete: while a handler leaves bytes unconsumed. From the moment that
+// began, the peer has Grace, and after that must have sent Bytes a second on
+// average, or the connection ends with ErrSlow.
+type Rate struct {
+	Bytes int           // per second. 0: no guard
+	Grace time.Duration // 0: 5 s
+}
+
+func (cfg *Config) setDefaults() {
+	setZero(&cfg.Loops, min(runtime.GOMAXPROCS(0), 4))
+	setZero(&cfg.ReadSize, 64<<10)
+	cfg.ReadSize = min(cfg.ReadSize, buf.MaxStorage)
+	setZero(&cfg.ReadBudget, 4*cfg.ReadSize)
+	setZero(&cfg.Events, 256)
+	setZero(&cfg.ByteBudget, 256<<20)
+	setZero(&cfg.PostQueue, 1<<16)
+	setZero(&cfg.CloseTimeout, 5*time.Second)
+	setZero(&cfg.PoolSize, 256)
+	setZero(&cfg.SlowCallback, 100*time.Millisecond)
+	if cfg.MaxConns == 0 {
+		cfg.MaxConns = defaultMaxConns()
+	}
+	cfg.Options = cfg.Options.over(Options{
+		KeepAlive: KeepAlive{Idle: 15 * time.Second, Interval: 15 * time.Second, Count: 9},
+		HighWater: 1 << 20,
+		InLimit:   buf.MaxStorage,
+	})
+	if cfg.MinRate.Bytes > 0 {
+		setZero(&cfg.MinRate.Grace, 5*time.Second)
+	}
+}
+
+// over fills what is zero in o from base.
+func (o Options) over(base Options) Options {
+	o.Nagle = o.Nagle || base.Nagle
+	o.KeepAlive.Disable = o.KeepAlive.Disable || base.KeepAlive.Disable
+	setZero(&o.KeepAlive.Idle, base.KeepAlive.Idle)
+	setZero(&o.KeepAlive.Interval, base.KeepAlive.Interval)
+	setZero(&o.KeepAlive.Count, base.KeepAlive.Count)
+	setZero(&o.UserTimeout, base.UserTimeout)
+	setZero(&o.ReadBuffer, base.ReadBuffer)
+	setZero(&o.WriteBuffer, base.WriteBuffer)
+	if o.HighWater == 0 {
+		o.HighWater = base.HighWater
+		setZero(&o.LowWater, base.LowWater)
+	}
+	if o.LowWater == 0 || o.LowWater >= o.HighWater {
+		o.LowWater = o.HighWater / 4
+	}
+	setZero(&o.InLimit, base.InLimit)
+	o.InLimit = min(o.InLimit, buf.MaxStorage)
+	setZero(&o.Idle, base.Idle)
+	if o.MinRate.Bytes == 0 {
+		o.MinRate = base.MinRate
+	}
+	if o.MinRate.Bytes > 0 {
+		setZero(&o.MinRate.Grace, 5*time.Second)
+	}
+	return o
+}
+
+// setZero gives v the value d when it has none.
+func setZero[T int | int64 | time.Duration](v *T, d T) {
+	if *v == 0 {
+		*v = d
+	}
+}
+
+// defaultMaxConns leaves room below the descriptor limit for everything that is
+// not a connection: pollers, listeners, logs, the name resolver's sockets.
+func defaultMaxConns() int {
+	const others = 64
+	soft, _, err := sock.Limit()
+	if err != nil || soft > 1<<24 {
+		return 1 << 20
+	}
+	return max(int(soft)-others, 1)
+}

@@ -1,0 +1,184 @@
+package conn
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/weir-go/weir/internal/buf"
+	"github.com/weir-go/weir/internal/sock"
+	"github.com/weir-go/weir/poller"
+	"github.com/weir-go/weir/timer"
+)
+
+// Conn is one connected socket on its loop. Methods marked "loop only" belong
+// to the connection's callbacks and to functions given to Post; the others may
+// be called from any goroutine.
+//
+// The life of a connection:
+//
+//	         Serve                       Close: flush
+//	(fd) ──► open ──────────────────────► closing ──► gone (Closed)
+//	          │  error, panic, Abort, RST              ▲
+//	          ├────────────────────────────────────────┤
+//	          │  Block            Blocking.Close       │
+//	          └──► blocking ──────────────────────────►┘
+//	                └── Blocking.Callback ──► open
+type Conn struct {
+	loop    *loop
+	token   poller.Token
+	set     *settings // shared with the other connections of its listener or dial
+	ln      *Listener // that accepted it, or nil
+	adopted bool      // the descriptor may be shared with another process
+	peer    sock.Peer
+
+	// Owned by the loop.
+	handler  Handler
+	left     *buf.Flat     // input the handler left behind; nil when it left none
+	timer    timer.Timer   // see patience.go
+	active   timer.Time    // when bytes last arrived
+	closeBy  timer.Time    // closing: when flushing has taken too long
+	message  timer.Time    // when the incomplete message in left began, for MinRate
+	received uint64        // bytes read, ever
+	msgStart uint64        // received when the message began
+	sentSeen uint64        // sent when the timer last looked
+	flags    flags         // what the loop knows about the connection
+	work     int32         // calls of Go that have not come back
+	traits   traits        // optional interfaces of handler
+	asks     atomic.Uint32 // what other goroutines want of the loop (post.go)
+	paused   atomic.Bool   // by Pause
+
+	// Shared; guarded by mu but for reading pending.
+	mu      sync.Mutex
+	fd      int        // -1 once closed
+	out     *buf.Chain // accepted bytes that the kernel has not taken; nil when none
+	cause   error      // why it ends; the first wins
+	sent    uint64     // bytes the kernel took, ever
+	shut    shut       // what may no longer be done
+	dirty   bool       // stands in the loop's list for the end of the turn
+	wanting bool       // a writer was refused or the mark was reached: call Drained
+	pending atomic.Int64
+
+	block *Blocking // set while the connection is on its blocking face; written on the loop under mu
+}
+
+// flags is what the loop knows about a connection.
+type flags uint16
+
+const (
+	readable flags = 1 << iota // the kernel may hold more bytes for us: an edge came, and no read has said EAGAIN since
+	hungUp                     // the peer has hung up: a short read is not the last one
+	ended                      // the peer's end of stream has been read
+	endAfter                   // close when nothing is pending: the peer ended and the handler does not care
+	closing                    // Close was asked for: flush, then drop
+	waiting                    // stands in the loop's again list
+	gone                       // dropped: no callback but Closed, no descriptor
+	opened                     // Serve has answered: Closed is owed
+)
+
+// shut is what a connection no longer accepts, guarded by its mu.
+type shut uint8
+
+const (
+	shutWrite shut = 1 << iota // CloseWrite or Close: no more writes
+	finAsked                   // CloseWrite: shutdown(SHUT_WR) when nothing is pending
+	finSent                    // and it was done
+	shutDown                   // gone
+)
+
+// traits are the optional interfaces of a handler, found once.
+type traits uint8
+
+const (
+	hasDrained traits = 1 << iota
+	hasEOF
+	hasShutdown
+)
+
+// settings are Options as a connection uses them. They are shared and never
+// changed; a connection that wants its own gets a copy.
+type settings struct {
+	Options
+}
+
+// SetHandler replaces the handler. The old one gets no further call, not even
+// Closed. Loop only.
+func (c *Conn) SetHandler(h Handler) {
+	c.handler, c.traits = h, 0
+	if _, ok := h.(Drainer); ok {
+		c.traits |= hasDrained
+	}
+	if _, ok := h.(EOFHandler); ok {
+		c.traits |= hasEOF
+	}
+	if _, ok := h.(ShutdownHandler); ok {
+		c.traits |= hasShutdown
+	}
+}
+
+// Loop returns the index of the loop that owns the connection.
+func (c *Conn) Loop() int { return c.loop.index }
+
+// ID names the connection among all of its runtime, past ones included, until
+// a slot has been used 16 million times: loop (8 bits), generation (24), slot
+// (32).
+func (c *Conn) ID() uint64 { return c.loop.id(c.token) }
+
+// Remote returns the peer's address; for Unix sockets the path they are bound
+// to, if they are and the connection is open.
+func (c *Conn) Remote() Addr {
+	if c.peer.IsValid() {
+		return Addr(c.peer.Addr())
+	}
+	var a sock.Addr
+	c.withFD(func(fd int) { a, _ = sock.RemoteAddr(fd) })
+	return Addr(a)
+}
+
+// Local returns the address of this end, the zero Addr when the connection is
+// closed.
+func (c *Conn) Local() Addr {
+	var a sock.Addr
+	c.withFD(func(fd int) { a, _ = sock.LocalAddr(fd) })
+	return Addr(a)
+}
+
+// Control calls f with the descriptor, which is open as long as f runs. f must
+// not block, close it, change its blocking mode, or call back into c.
+func (c *Conn) Control(f func(fd uintptr)) error {
+	if !c.withFD(func(fd int) { f(uintptr(fd)) }) {
+		return ErrClosed
+	}
+	return nil
+}
+
+// withFD calls f while the descriptor cannot be closed; false when it is.
+func (c *Conn) withFD(f func(fd int)) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.fd < 0 {
+		return false
+	}
+	f(c.fd)
+	return true
+}
+
+// SetIdle changes the connection's idle time-out; 0 ends it. Loop only.
+func (c *Conn) SetIdle(d time.Duration) {
+	own := *c.set
+	own.Idle = d
+	c.set = &own
+	c.active = c.loop.now
+	c.arm()
+}
+
+// SetMinRate changes the least rate of incomplete messages. Loop only.
+func (c *Conn) SetMinRate(r Rate) {
+	if r.Bytes > 0 {
+		setZero(&r.Grace, 5*time.Second)
+	}
+	own := *c.set
+	own.MinRate = r
+	c.set = &own
+	c.arm()
+}

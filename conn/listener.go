@@ -1,0 +1,220 @@
+package conn
+
+import (
+	"os"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/weir-go/weir/internal/sock"
+)
+
+// Balance says how a listener's connections are dealt to the loops.
+type Balance uint8
+
+const (
+	Auto        Balance = iota // RoundRobin
+	PerLoop                    // a listening socket for each loop, by SO_REUSEPORT: the kernel deals, by a hash of the addresses. TCP, where the kernel does it; otherwise RoundRobin
+	RoundRobin                 // one loop accepts and deals in turn
+	LeastLoaded                // one loop accepts and deals to the loop with the fewest connections
+)
+
+// ListenConfig says how to listen. The zero value works.
+type ListenConfig struct {
+	Options          // of the connections; what is zero is taken from the Runtime's
+	Balance  Balance // zero: Auto
+	Backlog  int     // of connections that wait to be accepted. 0: the most the system allows
+	V6Only   bool    // [::] does not take IPv4
+	UnixMode uint32  // permission bits of a Unix socket's file. 0: by umask
+	MaxConns int     // of this listener, open at once. 0: no limit but the Runtime's
+}
+
+// Listener accepts connections for a Serve.
+type Listener struct {
+	rt       *Runtime
+	addr     sock.Addr
+	serve    Serve
+	set      *settings
+	balance  Balance
+	max      int64
+	options  bool // accepted sockets have not inherited their options
+	accepts  []*acceptor
+	open     atomic.Int64 // connections
+	accepted atomic.Uint64
+	kept     atomic.Bool // duplicated by Dup
+	once     sync.Once
+}
+
+// Listen accepts connections at an address and gives each to serve. Port 0
+// lets the kernel choose; see Listener.Addr.
+func (rt *Runtime) Listen(at Addr, serve Serve) (*Listener, error) {
+	return ListenConfig{}.Listen(rt, at, serve)
+}
+
+// Listen is Runtime.Listen with options.
+func (lc ListenConfig) Listen(rt *Runtime, at Addr, serve Serve) (*Listener, error) {
+	ln := lc.listener(rt, serve)
+	o := &ln.set.Options
+	sc := sock.ListenConfig{
+		Backlog: lc.Backlog, V6Only: lc.V6Only, UnixMode: lc.UnixMode,
+		NoDelay: !o.Nagle, KeepAlive: sock.KeepAlive(o.KeepAlive),
+		ReadBuffer: o.ReadBuffer, WriteBuffer: o.WriteBuffer,
+	}
+	sockets := 1
+	if lc.Balance == PerLoop && !at.IsUnix() && dealsPorts && len(rt.all) > 1 {
+		sockets, sc.ReusePort = len(rt.all), true
+	} else if lc.Balance == PerLoop {
+		ln.balance = RoundRobin
+	}
+	fds := make([]int, 0, sockets)
+	for range sockets {
+		fd, err := sock.Listen(sock.Addr(at), sc)
+		if err == nil && o.UserTimeout > 0 && !at.IsUnix() {
+			sock.SetUserTimeout(fd, o.UserTimeout) // where there
+		}
+		if err == nil {
+			fds = append(fds, fd)
+			if ln.addr, err = sock.LocalAddr(fd); err == nil {
+				at = Addr(ln.addr) // the others share the port the kernel chose
+				continue
+			}
+		}
+		closeAll(fds)
+		return nil, err
+	}
+	return ln, ln.start(fds)
+}
+
+// Adopt listens on a descriptor that listens already, such as one inherited by
+// socket activation. It is the runtime's from here, also when Adopt fails.
+func (lc ListenConfig) Adopt(rt *Runtime, fd int, serve Serve) (*Listener, error) {
+	ln := lc.listener(rt, serve)
+	ln.options = true
+	if ln.balance == PerLoop {
+		ln.balance = RoundRobin
+	}
+	sock.SetCloseOnExec(fd)
+	err := sock.SetNonblock(fd)
+	if err == nil {
+		var listening bool
+		if listening, err = sock.IsListening(fd); err == nil && !listening {
+			err = os.NewSyscallError("accept", errNotListening)
+		}
+	}
+	if err == nil {
+		ln.addr, err = sock.LocalAddr(fd)
+	}
+	if err != nil {
+		sock.Close(fd)
+		return nil, err
+	}
+	return ln, ln.start([]int{fd})
+}
+
+func (lc ListenConfig) listener(rt *Runtime, serve Serve) *Listener {
+	ln := &Listener{
+		rt: rt, serve: serve, balance: lc.Balance, max: int64(lc.MaxConns),
+		set:     &settings{lc.Options.over(rt.cfg.Options)},
+		options: !sock.AcceptInherits,
+	}
+	if ln.balance == Auto {
+		ln.balance = RoundRobin
+	}
+	return ln
+}
+
+// start gives each socket to a loop.
+func (ln *Listener) start(fds []int) error {
+	rt := ln.rt
+	rt.mu.Lock()
+	if rt.draining {
+		rt.mu.Unlock()
+		closeAll(fds)
+		return ErrShutdown
+	}
+	rt.listeners[ln] = struct{}{}
+	first := 0
+	if len(fds) == 1 {
+		first = int(rt.next.Load()) % len(rt.all)
+	}
+	for i, fd := range fds {
+		ln.accepts = append(ln.accepts, &acceptor{ln: ln, loop: rt.all[(first+i)%len(rt.all)], fd: fd})
+	}
+	rt.mu.Unlock()
+	for _, a := range ln.accepts {
+		if err := a.loop.send(task{run: a.begin, lost: a.close}, 0); err != nil {
+			ln.Close()
+			return err
+		}
+	}
+	return nil
+}
+
+// Addr returns where the listener listens, with the port that the kernel chose.
+func (ln *Listener) Addr() Addr { return Addr(ln.addr) }
+
+// Accepted returns how many connections it has accepted.
+func (ln *Listener) Accepted() uint64 { return ln.accepted.Load() }
+
+// Conns returns how many of its connections are open.
+func (ln *Listener) Conns() int { return int(ln.open.Load()) }
+
+// Close stops accepting and closes the sockets before it returns; connections
+// that were accepted live on, those still in the kernel's queue are reset.
+// Closing again does nothing.
+func (ln *Listener) Close() error {
+	ln.once.Do(func() {
+		ln.rt.mu.Lock()
+		delete(ln.rt.listeners, ln)
+		accepts := slices.Clone(ln.accepts)
+		ln.rt.mu.Unlock()
+		for _, a := range accepts {
+			a.close()
+			a.loop.send(task{run: a.forget}, 0)
+		}
+		if ln.addr.IsUnix() && !ln.kept.Load() {
+			sock.Unlink(ln.addr)
+		}
+	})
+	return nil
+}
+
+// Dup returns a duplicate of the listening socket's descriptor, to hand to
+// another process; it is the caller's. After it Close leaves a Unix socket's
+// file alone, because somebody else may listen there.
+func (ln *Listener) Dup() (fd int, err error) {
+	a := ln.accepts[0]
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.fd < 0 {
+		return -1, ErrClosed
+	}
+	ln.kept.Store(true)
+	return sock.Dup(a.fd)
+}
+
+func (rt *Runtime) closeListeners(drain bool) {
+	rt.mu.Lock()
+	all := make([]*Listener, 0, len(rt.listeners))
+	for ln := range rt.listeners {
+		all = append(all, ln)
+	}
+	rt.mu.Unlock()
+	for _, ln := range all {
+		if drain {
+			ln.drainQueue()
+		}
+		ln.Close()
+	}
+}
+
+// dealsPorts says whether SO_REUSEPORT deals connections out to the listeners of
+// a port; elsewhere it only lets them share it, and one of them gets all.
+const dealsPorts = runtime.GOOS == "linux" || runtime.GOOS == "dragonfly"
+
+func closeAll(fds []int) {
+	for _, fd := range fds {
+		sock.Close(fd)
+	}
+}

@@ -1,0 +1,289 @@
+package conn
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/weir-go/weir/poller"
+	"github.com/weir-go/weir/timer"
+)
+
+// loop is one goroutine around one poller. It owns its connections, its timers
+// and one buffer that all of its connections read into.
+type loop struct {
+	rt    *Runtime
+	index int
+
+	// Owned by the loop's goroutine.
+	poller  *poller.Poller
+	slots   slots
+	heap    timer.Heap
+	now     timer.Time // of this turn
+	events  []poller.Event
+	next    int     // of events, the first not yet handled
+	in      []byte  // what fill reads into
+	view    []byte  // unconsumed part of in, while the handler of viewer looks at it
+	viewer  *Conn   // whose bytes view are
+	greedy  []*Conn // had their share of a turn and have more to read
+	turn2   []*Conn // greedy of the turn before: theirs now
+	batch   inbox   // what is being worked off
+	ending  bool    // Close: the loop leaves after this turn
+	drain   bool    // Shutdown: connections end as they become quiet
+	locked  bool    // the goroutine holds its thread
+	inline  int     // turns in a row without a hand-off
+	handed  int     // goroutines readied in this turn
+	count   counts  // of this turn
+	nobody  Conn    // stands in for a connection while a posted function runs
+	turnSeq atomic.Uint64
+
+	// current is the connection whose callback runs now. Writers of other
+	// goroutines read it under their connection's mu, the watchdog any time.
+	current atomic.Pointer[Conn]
+	stage   []byte // what that callback has written, guarded by its mu
+
+	conns        atomic.Int64
+	bytesWritten atomic.Uint64
+	asleep       atomic.Bool // in, or about to enter, a wait that may last
+	gid          atomic.Pointer[string]
+
+	// mu guards what others leave for the loop.
+	mu    sync.Mutex
+	inbox inbox
+	post  atomic.Int64 // things in inbox, to look without the lock
+	dead  bool         // the loop has ended and takes nothing
+
+	published published
+}
+
+func newLoop(rt *Runtime, index int) (*loop, error) {
+	p, err := poller.Open()
+	if err != nil {
+		return nil, err
+	}
+	l := &loop{
+		rt: rt, index: index, poller: p,
+		events: make([]poller.Event, rt.cfg.Events),
+		in:     make([]byte, rt.cfg.ReadSize),
+		stage:  make([]byte, 0, stageSize),
+		now:    timer.Now(),
+	}
+	l.nobody.loop, l.nobody.fd = l, -1
+	return l, nil
+}
+
+// run is the loop's goroutine. A callback that calls runtime.Goexit would take
+// the goroutine with it; another one carries on then.
+func (l *loop) run() {
+	finished := false
+	defer func() {
+		if !finished {
+			go l.run()
+			return
+		}
+		l.rt.loops.Done()
+	}()
+	l.locked = false
+	l.rescueExit()
+	id := goroutineID()
+	l.gid.Store(&id)
+	for !l.ending {
+		l.turn(l.patience())
+	}
+	l.finish()
+	finished = true
+}
+
+// turn is one pass of the loop: sleep, then readiness, deadlines, posted work
+// and, last, one flush for every connection written to with Append.
+func (l *loop) turn(timeout time.Duration) {
+	n := l.sleep(timeout)
+	l.now = timer.Now()
+	l.turnSeq.Add(1)
+	l.next, l.handed = 0, 0
+	l.greedy, l.turn2 = l.turn2[:0], l.greedy
+	for !l.work(n) {
+	}
+	took := timer.Now().Sub(l.now)
+	l.publish(n, took)
+	if t := l.rt.cfg.Trace; t != nil && t.Turn != nil {
+		t.Turn(l.index, n, took)
+	}
+	l.manners()
+}
+
+// sleep waits until something is ready. A loop says that it sleeps before it
+// looks a last time for work others left: whoever leaves some after that look
+// sees that it sleeps, and wakes it.
+func (l *loop) sleep(timeout time.Duration) int {
+	if timeout != 0 {
+		l.asleep.Store(true)
+		if l.post.Load() > 0 {
+			timeout = 0
+		}
+	}
+	n, err := l.poller.Wait(l.events, timeout)
+	if timeout != 0 || l.asleep.Load() {
+		l.asleep.Store(false)
+	}
+	if err != nil {
+		// Only a poller closed under us fails; without one there is no loop.
+		panic(fmt.Sprintf("conn: loop %d: %v", l.index, err))
+	}
+	return n
+}
+
+// patience is how long the next turn may sleep.
+func (l *loop) patience() time.Duration {
+	if len(l.greedy) > 0 || l.handed > 0 || l.post.Load() > 0 {
+		return 0
+	}
+	when, ok := l.heap.Next()
+	if !ok {
+		return -1
+	}
+	return max(when.Sub(timer.Now()), 0)
+}
+
+// work does everything a turn has to do. A callback that panics ends it early;
+// it is called again then and goes on behind the one that did. true when the
+// turn is done.
+func (l *loop) work(n int) (done bool) {
+	defer l.rescue()
+	for l.next < n {
+		ev := &l.events[l.next]
+		l.next++
+		l.dispatch(ev)
+	}
+	for len(l.turn2) > 0 {
+		c := l.turn2[len(l.turn2)-1]
+		l.turn2 = l.turn2[:len(l.turn2)-1]
+		c.flags &^= waiting
+		if l.drain {
+			l.lastLook(c)
+		} else {
+			l.fill(c)
+		}
+	}
+	l.count.timers += uint64(l.heap.Advance(l.now))
+	l.takeInbox()
+	l.workInbox()
+	return true
+}
+
+// dispatch finds out whose event it is. The source may have left since the
+// kernel made it: then it is nobody's.
+func (l *loop) dispatch(ev *poller.Event) {
+	if t := l.rt.cfg.Trace; t != nil && t.Event != nil {
+		t.Event(l.index, l.id(ev.Token), ev.Ready)
+	}
+	src := l.slots.find(ev.Token)
+	if src == nil {
+		l.count.stale++
+		return
+	}
+	src.ready(l, ev.Ready)
+}
+
+// enter and leave stand around every callback of c. Between them c's small
+// writes gather in the stage.
+func (l *loop) enter(c *Conn) {
+	l.viewer = c
+	l.current.Store(c)
+}
+
+func (l *loop) leave(c *Conn) {
+	rest := l.view
+	l.view, l.viewer = nil, nil
+	c.mu.Lock()
+	l.current.Store(nil)
+	if len(l.stage) > 0 {
+		c.flushStage()
+	}
+	c.mu.Unlock()
+	if len(rest) > 0 {
+		l.keep(c, rest)
+	}
+	if c.flags&(endAfter|closing) != 0 || l.drain {
+		l.settle(c)
+	}
+}
+
+// again puts c on the list of those that go on in the next turn.
+func (l *loop) again(c *Conn) {
+	if c.flags&(waiting|gone) == 0 {
+		c.flags |= waiting
+		l.greedy = append(l.greedy, c)
+	}
+}
+
+// rescue keeps a panic of a callback to the connection that it was for.
+func (l *loop) rescue() {
+	if v := recover(); v != nil {
+		l.panicked(v, debug.Stack())
+	}
+}
+
+var errGoexit = errors.New("conn: a callback called runtime.Goexit")
+
+// rescueExit does the same for a callback that ended the loop's goroutine.
+func (l *loop) rescueExit() {
+	if l.current.Load() != nil {
+		l.panicked(errGoexit, nil)
+	}
+}
+
+func (l *loop) panicked(v any, stack []byte) {
+	c := l.current.Load()
+	p := &PanicError{Value: v, Stack: stack}
+	l.viewer, l.view = nil, nil
+	l.count.panics++
+	if c != nil {
+		c.mu.Lock()
+		l.current.Store(nil)
+		l.stage = l.stage[:0]
+		c.mu.Unlock()
+	}
+	if c == &l.nobody {
+		c = nil
+	}
+	if t := l.rt.cfg.Trace; t != nil && t.Panic != nil {
+		t.Panic(c, p)
+	}
+	if c != nil && c.flags&gone == 0 {
+		c.fail(p)
+	}
+}
+
+// manners is what the loop owes the scheduler. Goroutines that it readied stand
+// in its own P's queue: they run now, before it blocks, instead of waiting
+// until the P is taken from it. A loop whose handlers do everything inline
+// holds its thread, which keeps the scheduler's monitor from interrupting it;
+// one that hands work off must not, for a locked thread makes each switch
+// between it and other goroutines cost two futexes.
+func (l *loop) manners() {
+	if l.handed > 0 {
+		l.inline = 0
+		if l.locked {
+			l.locked = false
+			runtime.UnlockOSThread()
+		}
+		runtime.Gosched()
+		return
+	}
+	if l.inline++; l.inline == inlineTurns && !l.locked {
+		l.locked = true
+		runtime.LockOSThread()
+	}
+}
+
+// inlineTurns is how many turns without a hand-off make a loop hold its thread.
+const inlineTurns = 256
+
+func (l *loop) id(tok poller.Token) uint64 {
+	return uint64(l.index)<<56 | uint64(tok.Gen()&0xffffff)<<32 | uint64(tok.Slot())
+}

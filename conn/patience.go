@@ -1,0 +1,101 @@
+package conn
+
+import (
+	"time"
+
+	"github.com/weir-go/weir/internal/sock"
+	"github.com/weir-go/weir/timer"
+)
+
+// A connection has one timer for everything it may lose patience with: its
+// idle time-out, the least rate of an incomplete message, the time Close may
+// take to flush, and on the blocking face its deadlines. It is set lazily: bytes
+// that arrive only note the time, and the timer looks at the notes when it
+// comes up.
+
+// patience is a Conn as a timer's Firer.
+type patience Conn
+
+// rateTick is how often the rate of an incomplete message is looked at once
+// its grace is over.
+const rateTick = time.Second
+
+// arm sets the timer to the first instant at which patience may end.
+func (c *Conn) arm() {
+	l := c.loop
+	if c.flags&gone != 0 || c.block != nil {
+		return
+	}
+	if when := c.due(); when != timer.Never {
+		l.heap.Set(&c.timer, when)
+	} else {
+		l.heap.Stop(&c.timer)
+	}
+}
+
+// due is the first instant at which there is something to check.
+func (c *Conn) due() timer.Time {
+	when := timer.Never
+	if c.flags&closing != 0 && c.closeBy != 0 {
+		when = c.closeBy
+	}
+	if d := c.set.Idle; d > 0 {
+		when = min(when, c.active.Add(d))
+	}
+	if c.rated() {
+		if first := c.message.Add(c.set.MinRate.Grace); first > c.loop.now {
+			when = min(when, first)
+		} else {
+			when = min(when, c.loop.now.Add(rateTick))
+		}
+	}
+	return when
+}
+
+// rated reports whether the least rate applies: a message is incomplete, and it
+// is the peer that everybody waits for.
+func (c *Conn) rated() bool {
+	return c.set.MinRate.Bytes > 0 && c.left != nil && c.flags&(closing|ended) == 0 &&
+		c.work == 0 && !c.paused.Load() && c.pending.Load() == 0 && c.left.Len() < c.set.InLimit
+}
+
+// Fire looks at the notes.
+func (p *patience) Fire(now timer.Time) {
+	c := (*Conn)(p)
+	if b := c.block; b != nil {
+		b.expire(c.loop, now)
+		return
+	}
+	// Output that moved is a sign of life too. When is not noted, so what
+	// moved since the last look counts as having moved now.
+	c.mu.Lock()
+	if c.sent != c.sentSeen {
+		c.sentSeen, c.active = c.sent, now
+	}
+	c.mu.Unlock()
+	switch {
+	case c.flags&closing != 0 && c.closeBy != 0 && now >= c.closeBy:
+		sock.SetLinger(c.fd, 0)
+		c.loop.rt.aborts.Add(1)
+		c.fail(ErrFlush)
+	case c.set.Idle > 0 && now >= c.active.Add(c.set.Idle):
+		c.loop.count.idle++
+		c.fail(ErrIdle)
+	case c.rated() && c.tooSlow(now):
+		c.loop.count.slow++
+		c.fail(ErrSlow)
+	default:
+		c.arm()
+	}
+}
+
+// tooSlow compares what has come of the incomplete message with what should
+// have.
+func (c *Conn) tooSlow(now timer.Time) bool {
+	rate := c.set.MinRate
+	took := now.Sub(c.message)
+	if took < rate.Grace {
+		return false
+	}
+	return float64(c.received-c.msgStart) < float64(rate.Bytes)*took.Seconds()
+}

@@ -1,0 +1,181 @@
+package conn
+
+import (
+	"math/bits"
+	"sync"
+	"time"
+)
+
+// Stats is what a Runtime has counted since Start, and how much it holds now.
+type Stats struct {
+	Loops []LoopStats
+
+	Conns    int64 // open now, on both faces
+	Opened   uint64
+	Closed   uint64
+	Accepted uint64
+	Dialed   uint64
+
+	BytesRead    uint64 // on the callback face; the blocking face counts none
+	BytesWritten uint64
+
+	BudgetUsed     int64 // bytes of storage in buffers now
+	BudgetLimit    int64
+	BudgetRefusals uint64 // writes refused and connections closed for want of budget
+
+	// Accepts that made no connection, by reason.
+	RefusedFDs      uint64 // EMFILE, ENFILE: the listener was parked
+	RefusedMemory   uint64 // ENOBUFS, ENOMEM: likewise
+	RefusedLimit    uint64 // MaxConns: closed at once
+	RefusedShutdown uint64
+	RefusedHandler  uint64 // Serve returned nil
+	AcceptErrors    uint64 // others, such as ECONNABORTED
+
+	Full          uint64 // writes answered with ErrFull
+	ReadPauses    uint64 // times a connection reached InLimit
+	IdleCloses    uint64
+	SlowCloses    uint64
+	Aborts        uint64
+	Panics        uint64
+	SlowCallbacks uint64
+	PostBusy      uint64 // Posts answered with ErrBusy
+	PoolBusy      uint64 // Gos answered with ErrBusy
+	Working       int64  // Gos that have not come back
+}
+
+// LoopStats is what one loop has counted.
+type LoopStats struct {
+	Turns          uint64
+	Events         uint64 // readiness events
+	Stale          uint64 // of them, for sources that had left
+	Posted         uint64 // functions and wishes from other goroutines
+	Timers         uint64 // fired
+	Wakes          uint64 // eventfd writes
+	WakesCoalesced uint64 // wakes that needed none
+	Conns          int64
+
+	TurnTime   Histogram // nanoseconds a turn took, without its sleep
+	TurnEvents Histogram // events of a turn
+}
+
+// Histogram counts values by powers of two: bucket 0 holds zeros, bucket i
+// those of i bits, the last one also all that are larger.
+type Histogram struct {
+	Count   uint64
+	Sum     uint64
+	Buckets [32]uint64
+}
+
+// Bound returns the largest value that bucket i counts (but for the last,
+// which has none).
+func (h *Histogram) Bound(i int) uint64 { return 1<<i - 1 }
+
+func (h *Histogram) add(v uint64) {
+	h.Count++
+	h.Sum += v
+	h.Buckets[min(bits.Len64(v), len(h.Buckets)-1)]++
+}
+
+// counts is what a loop counts during a turn, without atomics or locks.
+type counts struct {
+	stale, posted, timers         uint64
+	bytesRead                     uint64
+	opened, closed                uint64
+	panics, idle, slow, inPauses  uint64
+	accepted, dialed              uint64
+	refFDs, refMemory, refLimit   uint64
+	refShutdown, refHandler, refs uint64
+}
+
+// published is what of a loop others may see, brought up to date once a turn.
+type published struct {
+	mu     sync.Mutex
+	turns  uint64
+	events uint64
+	total  counts
+	times  Histogram
+	sizes  Histogram
+}
+
+func (l *loop) publish(events int, took time.Duration) {
+	p := &l.published
+	p.mu.Lock()
+	p.turns++
+	p.events += uint64(events)
+	p.times.add(uint64(max(took, 0)))
+	p.sizes.add(uint64(events))
+	p.total.add(&l.count)
+	p.mu.Unlock()
+	l.count = counts{}
+}
+
+func (t *counts) add(c *counts) {
+	t.bytesRead += c.bytesRead
+	t.posted += c.posted
+	t.timers += c.timers
+	t.stale += c.stale
+	t.opened += c.opened
+	t.closed += c.closed
+	t.accepted += c.accepted
+	t.dialed += c.dialed
+	t.panics += c.panics
+	t.idle += c.idle
+	t.slow += c.slow
+	t.inPauses += c.inPauses
+	t.refFDs += c.refFDs
+	t.refMemory += c.refMemory
+	t.refLimit += c.refLimit
+	t.refShutdown += c.refShutdown
+	t.refHandler += c.refHandler
+	t.refs += c.refs
+}
+
+// Stats returns what has been counted. It waits for no loop: what the turn
+// under way has done is not in it yet. Any goroutine.
+func (rt *Runtime) Stats() Stats {
+	s := Stats{
+		Conns:          rt.conns.Load(),
+		BudgetUsed:     rt.budget.used.Load(),
+		BudgetLimit:    rt.budget.limit,
+		BudgetRefusals: rt.budget.refused.Load(),
+		Full:           rt.full.Load(),
+		Aborts:         rt.aborts.Load(),
+		SlowCallbacks:  rt.slow.Load(),
+		PostBusy:       rt.postBusy.Load(),
+		PoolBusy:       rt.poolBusy.Load(),
+		Working:        rt.working.Load(),
+	}
+	for _, l := range rt.all {
+		l.statsInto(&s)
+	}
+	return s
+}
+
+func (l *loop) statsInto(s *Stats) {
+	p := &l.published
+	wakes := l.poller.Stats()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t := &p.total
+	s.Loops = append(s.Loops, LoopStats{
+		Turns: p.turns, Events: p.events, Stale: t.stale, Posted: t.posted, Timers: t.timers,
+		Wakes: wakes.Wakes, WakesCoalesced: wakes.WakesCoalesced, Conns: l.conns.Load(),
+		TurnTime: p.times, TurnEvents: p.sizes,
+	})
+	s.Opened += t.opened
+	s.Closed += t.closed
+	s.Accepted += t.accepted
+	s.Dialed += t.dialed
+	s.BytesRead += t.bytesRead
+	s.BytesWritten += l.bytesWritten.Load()
+	s.Panics += t.panics
+	s.IdleCloses += t.idle
+	s.SlowCloses += t.slow
+	s.ReadPauses += t.inPauses
+	s.RefusedFDs += t.refFDs
+	s.RefusedMemory += t.refMemory
+	s.RefusedLimit += t.refLimit
+	s.RefusedShutdown += t.refShutdown
+	s.RefusedHandler += t.refHandler
+	s.AcceptErrors += t.refs
+}
