@@ -38,10 +38,14 @@ func ListenFDs(env func(string) string, pid int) ([]ListenFD, error) {
 	if err != nil {
 		return nil, err
 	}
+	// All are looked at before one is touched: when the promise is wrong they
+	// may be somebody else's.
 	for _, l := range fds {
 		if err := isOpen(l.FD); err != nil {
 			return nil, err
 		}
+	}
+	for _, l := range fds {
 		SetCloseOnExec(l.FD)
 		// Others (a pipe, a directory) may not bear it, or belong to somebody.
 		if ok, _ := IsStream(l.FD); !ok {
