@@ -1,0 +1,78 @@
+// Package arch holds the import policy of this module, as a table, and the
+// tests that hold the module to it by parsing its files. They do not ask the go
+// command: it answers for one platform at a time, and a cached test result
+// would hide a change from it. Files that a test opens are part of its key in
+// the cache.
+//
+// The rules:
+//
+//   - A package imports of this module, and of other modules, only what its row
+//     says; a package without a row fails. Tests are exempt, but none outside of
+//     bench imports bench.
+//   - A package whose row does not say so never reaches package net, not even
+//     through others, on any platform.
+//   - Nothing sleeps to wait for something, outside cmd and bench.
+//
+// A change of the table is a commit of its own, with the reason.
+package arch
+
+// Other modules.
+const (
+	ants       = "github.com/panjf2000/ants/v2"
+	goleak     = "go.uber.org/goleak"
+	hpack      = "golang.org/x/net/http2/hpack"
+	prometheus = "github.com/prometheus/client_golang"
+	xsys       = "golang.org/x/sys"
+)
+
+// A row is what a package may import, besides the standard library.
+type row struct {
+	module []string // packages of this module
+	others []string // packages of other modules, each with those below it
+	net    bool     // it meets the ecosystem: it may reach package net
+}
+
+// may lists the packages from the bottom up. A row of a file holds for that
+// file, in addition to its package's.
+var may = map[string]row{
+	"poller":        {others: list(xsys)},
+	"timer":         {},
+	"internal/buf":  {},
+	"internal/sock": {others: list(xsys)},
+
+	"conn":         {module: list("poller", "timer", "internal/sock", "internal/buf"), others: list(xsys)},
+	"conn/pool.go": {others: list(ants)},
+
+	"netconn": {module: list("conn", "timer", "internal/sock"), net: true},
+	"metrics": {module: list("conn", "poller"), others: list(prometheus), net: true},
+
+	"internal/echo":  {module: list("conn", "netconn"), net: true},
+	"internal/drive": {module: list("conn"), net: true},
+	"cmd/echo":       {module: list("conn", "netconn", "metrics", "internal/echo", "internal/drive"), net: true},
+	"bench": {module: list("conn", "netconn", "internal/echo", "internal/drive",
+		"bench/internal/line", "bench/internal/proc", "bench/internal/report"), net: true},
+	"bench/internal/line":   {net: true},
+	"bench/internal/proc":   {others: list(xsys), net: true},
+	"bench/internal/report": {net: true},
+
+	// Helpers of tests: no row but theirs names them, so that only tests can
+	// import them.
+	"internal/arch":   {net: true},
+	"internal/leak":   {others: list(goleak), net: true},
+	"internal/script": {net: true},
+
+	// To come.
+	"internal/invariants": {},
+	"internal/h2":         {module: list("internal/buf"), others: list(hpack)},
+	"stream":              {module: list("conn", "timer", "internal/buf", "internal/h2")},
+	"idem":                {},
+	"saga":                {module: list("idem")},
+	"sched":               {module: list("timer")},
+	"sched/pool.go":       {others: list(ants)},
+}
+
+// asleep are the folders where something may sleep: programs for people to
+// watch and measure with.
+var asleep = list("cmd", "bench")
+
+func list(names ...string) []string { return names }
