@@ -99,7 +99,7 @@ func (l *loop) close(c *Conn) {
 	c.flags |= closing
 	c.releaseLeft()
 	if c.pending.Load() > 0 {
-		c.closeBy = l.now.Add(l.rt.cfg.CloseTimeout)
+		c.watched().closeBy = l.now.Add(l.rt.cfg.CloseTimeout)
 		c.arm()
 		l.flush(c) // comes back to settle
 		return

@@ -29,34 +29,33 @@ type Conn struct {
 	token   poller.Token
 	set     *settings // shared with the other connections of its listener or dial
 	ln      *Listener // that accepted it, or nil
-	adopted bool      // the descriptor may be shared with another process
 	peer    sock.Peer
+	adopted bool // the descriptor may be shared with another process
 
 	// Owned by the loop.
+	traits   traits // optional interfaces of handler
+	flags    flags  // what the loop knows about the connection
+	work     int32  // calls of Go that have not come back
 	handler  Handler
-	left     *buf.Flat     // input the handler left behind; nil when it left none
-	timer    timer.Timer   // see patience.go
-	active   timer.Time    // when bytes last arrived
-	closeBy  timer.Time    // closing: when flushing has taken too long
-	message  timer.Time    // when the incomplete message in left began, for MinRate
-	received uint64        // bytes read, ever
-	msgStart uint64        // received when the message began
-	sentSeen uint64        // sent when the timer last looked
-	flags    flags         // what the loop knows about the connection
-	work     int32         // calls of Go that have not come back
-	traits   traits        // optional interfaces of handler
-	asks     atomic.Uint32 // what other goroutines want of the loop (post.go)
-	paused   atomic.Bool   // by Pause
+	left     *buf.Flat   // input the handler left behind; nil when it left none
+	timer    timer.Timer // see patience.go
+	vigil    *vigil      // likewise; nil as long as nobody is impatient
+	active   timer.Time  // when bytes last arrived
+	received uint64      // bytes read, ever
+
+	// Of other goroutines to the loop.
+	asks   atomic.Uint32 // what they want of it, see post.go
+	paused atomic.Bool   // by Pause
 
 	// Shared; guarded by mu but for reading pending.
+	shut    shut // what may no longer be done
+	dirty   bool // stands in the loop's list for the end of the turn
+	wanting bool // a writer was refused or the mark was reached: call Drained
 	mu      sync.Mutex
 	fd      int        // -1 once closed
 	out     *buf.Chain // accepted bytes that the kernel has not taken; nil when none
 	cause   error      // why it ends; the first wins
 	sent    uint64     // bytes the kernel took, ever
-	shut    shut       // what may no longer be done
-	dirty   bool       // stands in the loop's list for the end of the turn
-	wanting bool       // a writer was refused or the mark was reached: call Drained
 	pending atomic.Int64
 
 	block *Blocking // set while the connection is on its blocking face; written on the loop under mu

@@ -13,6 +13,22 @@ import (
 // that arrive only note the time, and the timer looks at the notes when it
 // comes up.
 
+// vigil is what the timer's looks compare. Most connections need none.
+type vigil struct {
+	closeBy  timer.Time // closing: when flushing has taken too long
+	message  timer.Time // when the incomplete message in left began, for MinRate
+	msgStart uint64     // received when it began
+	sentSeen uint64     // sent at the last look
+}
+
+// watched returns c's vigil.
+func (c *Conn) watched() *vigil {
+	if c.vigil == nil {
+		c.vigil = new(vigil)
+	}
+	return c.vigil
+}
+
 // patience is a Conn as a timer's Firer.
 type patience Conn
 
@@ -36,14 +52,14 @@ func (c *Conn) arm() {
 // due is the first instant at which there is something to check.
 func (c *Conn) due() timer.Time {
 	when := timer.Never
-	if c.flags&closing != 0 && c.closeBy != 0 {
-		when = c.closeBy
+	if c.flags&closing != 0 {
+		when = c.watched().closeBy
 	}
 	if d := c.set.Idle; d > 0 {
 		when = min(when, c.active.Add(d))
 	}
 	if c.rated() {
-		if first := c.message.Add(c.set.MinRate.Grace); first > c.loop.now {
+		if first := c.vigil.message.Add(c.set.MinRate.Grace); first > c.loop.now {
 			when = min(when, first)
 		} else {
 			when = min(when, c.loop.now.Add(rateTick))
@@ -55,7 +71,7 @@ func (c *Conn) due() timer.Time {
 // rated reports whether the least rate applies: a message is incomplete, and it
 // is the peer that everybody waits for.
 func (c *Conn) rated() bool {
-	return c.set.MinRate.Bytes > 0 && c.left != nil && c.flags&(closing|ended) == 0 &&
+	return c.set.MinRate.Bytes > 0 && c.left != nil && c.vigil != nil && c.flags&(closing|ended) == 0 &&
 		c.work == 0 && !c.paused.Load() && c.pending.Load() == 0 && c.left.Len() < c.set.InLimit
 }
 
@@ -68,13 +84,14 @@ func (p *patience) Fire(now timer.Time) {
 	}
 	// Output that moved is a sign of life too. When is not noted, so what
 	// moved since the last look counts as having moved now.
+	v := c.watched()
 	c.mu.Lock()
-	if c.sent != c.sentSeen {
-		c.sentSeen, c.active = c.sent, now
+	if c.sent != v.sentSeen {
+		v.sentSeen, c.active = c.sent, now
 	}
 	c.mu.Unlock()
 	switch {
-	case c.flags&closing != 0 && c.closeBy != 0 && now >= c.closeBy:
+	case c.flags&closing != 0 && now >= v.closeBy:
 		sock.SetLinger(c.fd, 0)
 		c.loop.rt.aborts.Add(1)
 		c.fail(ErrFlush)
@@ -93,9 +110,17 @@ func (p *patience) Fire(now timer.Time) {
 // have.
 func (c *Conn) tooSlow(now timer.Time) bool {
 	rate := c.set.MinRate
-	took := now.Sub(c.message)
+	took := now.Sub(c.vigil.message)
 	if took < rate.Grace {
 		return false
 	}
-	return float64(c.received-c.msgStart) < float64(rate.Bytes)*took.Seconds()
+	return float64(c.received-c.vigil.msgStart) < float64(rate.Bytes)*took.Seconds()
+}
+
+// messageBegan notes that what is left unconsumed is the start of a message.
+func (c *Conn) messageBegan() {
+	if c.set.MinRate.Bytes > 0 {
+		v := c.watched()
+		v.message, v.msgStart = c.loop.now, c.received-uint64(c.left.Len())
+	}
 }

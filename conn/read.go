@@ -157,7 +157,7 @@ func (l *loop) keep(c *Conn, rest []byte) {
 		return
 	}
 	if c.set.MinRate.Bytes > 0 {
-		c.message, c.msgStart = l.now, c.received-uint64(len(rest))
+		c.messageBegan()
 		c.arm()
 	}
 }
@@ -187,8 +187,7 @@ func (c *Conn) Discard(n int) {
 		return
 	}
 	c.left.Discard(n)
-	c.message = c.loop.now // what is left now is a new message
-	c.msgStart = c.received - uint64(c.left.Len())
+	c.messageBegan() // what is left now is a new message
 	if c.left.Len() == 0 {
 		c.releaseLeft()
 	}
