@@ -61,6 +61,7 @@ func Serve(in io.Reader, out io.Writer, addr string) error {
 func answer(word string, fire *burner) string {
 	switch word {
 	case GC:
+		runtime.GC() // what a sync.Pool holds is let go by the second collection, not by the first
 		debug.FreeOSMemory()
 		return OK
 	case BurnOn:

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/weir-go/weir/bench/internal/proc"
+	"github.com/weir-go/weir/bench/internal/report"
+)
+
+// publish prints the tables and writes the files that were asked for.
+func (b *bench) publish(out io.Writer) error {
+	rows := b.log.Rows(report.Options{Bench: b.area.word, Base: b.base, Metrics: b.area.metrics, Drop: b.drop})
+	tables := report.Grids(rows, b.area.metrics, b.names)
+	fmt.Fprintln(out)
+	for _, g := range tables {
+		fmt.Fprintln(out, g.Text())
+	}
+	for _, n := range b.remarks() {
+		fmt.Fprintln(out, n)
+	}
+	if b.json != "" {
+		var buf bytes.Buffer
+		if err := report.WriteJSON(&buf, rows); err != nil {
+			return err
+		}
+		if err := os.WriteFile(b.json, buf.Bytes(), 0o644); err != nil {
+			return err
+		}
+	}
+	if b.md != "" {
+		if err := os.WriteFile(b.md, []byte(markdown(tables, 2)), 0o644); err != nil {
+			return err
+		}
+	}
+	picture := b.picture(rows)
+	if picture == "" && b.svg != "" {
+		return fmt.Errorf("no plot: nothing was measured beside the base, %s", b.base)
+	}
+	if b.svg != "" {
+		if err := os.WriteFile(b.svg, []byte(picture), 0o644); err != nil {
+			return err
+		}
+	}
+	if b.doc != "" {
+		return b.document(tables, picture)
+	}
+	return nil
+}
+
+func (b *bench) picture(rows []report.Row) string {
+	p := b.area.plot
+	p.Rows, p.Base, p.Names = rows, b.base, b.names
+	return p.SVG()
+}
+
+func markdown(tables []report.Grid, depth int) string {
+	var s strings.Builder
+	for _, g := range tables {
+		s.WriteString(g.Markdown(depth) + "\n")
+	}
+	return s.String()
+}
+
+// remarks are what stands below the tables: how many measurements were disturbed, and the notes of the run.
+func (b *bench) remarks() []string {
+	bad, of := b.log.Disturbed("")
+	what := "kept"
+	if b.drop {
+		what = "left out"
+	}
+	list := []string{fmt.Sprintf("%d of %d measurements were disturbed (steal above %d %% or other processes above %d %% of the cores): %s.",
+		bad, of, proc.MostSteal, proc.MostOther, what)}
+	for _, n := range b.notes {
+		list = append(list, "Note: "+n+".")
+	}
+	return list
+}
