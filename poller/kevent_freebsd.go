@@ -1,0 +1,14 @@
+//go:build amd64 || arm64 || ppc64 || riscv64
+
+package poller
+
+// kevent is struct kevent since FreeBSD 12, with a number for a token.
+type kevent struct {
+	ident  uint64
+	filter int16
+	flags  uint16
+	fflags uint32
+	data   int64
+	udata  uintptr
+	ext    [4]uint64
+}

@@ -1,0 +1,5 @@
+//go:build unix && !linux
+
+package poller
+
+var kinds = []kind{{"plain", func(*Poller) {}}}
