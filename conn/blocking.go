@@ -4,7 +4,6 @@ import (
 	"io"
 	"os"
 	"sync"
-	"sync/atomic"
 	"syscall"
 
 	"github.com/weir-go/weir/internal/sock"
@@ -51,8 +50,10 @@ func (c *Conn) Block() *Blocking {
 		l.view = nil
 	}
 	c.releaseLeft()
-	b.r.set(edge) // unknown: the first call finds out
-	b.w.set(edge)
+	if c.flags&readable != 0 {
+		b.r.set(edge)
+	}
+	b.w.set(edge) // until a send says otherwise
 	if c.flags&hungUp != 0 {
 		b.r.set(over)
 	}
@@ -102,33 +103,38 @@ func (b *Blocking) read(p []byte) (int, error) {
 	}
 	defer b.leave()
 	for {
-		if err := b.await(&b.r); err != nil {
+		if err := b.await(&b.r); err != nil || len(p) == 0 {
 			return 0, err
 		}
-		if len(p) == 0 {
-			return 0, nil
+		if n, err := b.try(p); n > 0 || err != nil {
+			return n, err
 		}
-		if len(b.prefix) > 0 {
-			return b.takePrefix(p), nil
+	}
+}
+
+// try reads once: 0, nil when there was nothing after all.
+func (b *Blocking) try(p []byte) (int, error) {
+	if len(b.prefix) > 0 {
+		return b.takePrefix(p), nil
+	}
+	// Cleared before the read: an edge from here on is for the next one.
+	b.r.clear(edge)
+	n, errno := sock.Recv(b.fd, p)
+	switch {
+	case n > 0:
+		if n == len(p) {
+			b.r.set(edge) // there may be more
 		}
-		// Cleared before the read: an edge from here on is for the next one.
-		b.r.clear(edge)
-		n, errno := sock.Recv(b.fd, p)
-		switch {
-		case n > 0:
-			if n == len(p) {
-				b.r.set(edge) // there may be more
-			}
-			return n, nil
-		case errno == 0:
-			b.r.set(edge) // the end stays the end
-			return 0, io.EOF
-		case errno == syscall.EAGAIN:
-			b.r.clear(over) // a hangup that was none, or this would spin
-		default:
-			b.r.set(edge)
-			return 0, os.NewSyscallError("recv", errno)
-		}
+		return n, nil
+	case errno == 0:
+		b.r.set(edge) // the end stays the end
+		return 0, io.EOF
+	case errno == syscall.EAGAIN:
+		b.r.clear(over) // a hangup that was none, or this would spin
+		return 0, nil
+	default:
+		b.r.set(edge)
+		return 0, os.NewSyscallError("recv", errno)
 	}
 }
 
@@ -157,8 +163,8 @@ func (b *Blocking) takePrefix(p []byte) int {
 	return n
 }
 
-// WaitRead waits until Read would not: bytes are there, or an end. It lets a
-// server take a buffer when it needs one, and give it back while it waits.
+// WaitRead waits until Read would not: bytes are there, or an end. It costs a
+// system call more than Read alone; ReadPooled does not.
 func (b *Blocking) WaitRead() error {
 	b.rmu.Lock()
 	defer b.rmu.Unlock()
@@ -166,7 +172,49 @@ func (b *Blocking) WaitRead() error {
 		return ErrClosed
 	}
 	defer b.leave()
-	return b.await(&b.r)
+	for {
+		if err := b.await(&b.r); err != nil || len(b.prefix) > 0 {
+			return err
+		}
+		b.r.clear(edge)
+		if sock.Waiting(b.fd) { // an edge is a hint: its bytes may have been read by then
+			b.r.set(edge)
+			return nil
+		}
+		b.r.clear(over)
+	}
+}
+
+// ReadPooled reads as Read does, into a buffer that it takes from pool when
+// bytes are there and not before, so that a connection which waits holds none.
+// The bytes are the caller's until it gives the buffer back, by pool.Put(p) or
+// with any other slice of the same start. With an error there is no buffer.
+func (b *Blocking) ReadPooled(pool Buffers) (p []byte, err error) {
+	b.rmu.Lock()
+	p, err = b.readPooled(pool)
+	b.rmu.Unlock()
+	return p, err
+}
+
+func (b *Blocking) readPooled(pool Buffers) ([]byte, error) {
+	if !b.users.enter() {
+		return nil, ErrClosed
+	}
+	defer b.leave()
+	for {
+		if err := b.await(&b.r); err != nil {
+			return nil, err
+		}
+		p := pool.Get()
+		n, err := b.try(p)
+		if n > 0 {
+			return p[:n], nil
+		}
+		pool.Put(p)
+		if err != nil {
+			return nil, err
+		}
+	}
 }
 
 // Unread gives bytes back: the next Read sees them first. They are copied.
@@ -387,48 +435,3 @@ func (b *Blocking) orphan() {
 		b.closeFD()
 	}
 }
-
-// users counts who uses a descriptor, so that close(2) comes once, last, whoever
-// is last.
-type users struct{ n atomic.Int64 }
-
-const (
-	usersClosed  = 1 << 40
-	usersRetired = 1 << 50 // closed without giving the descriptor up: see Callback
-)
-
-// enter is false after close. A caller who got true must leave.
-func (u *users) enter() bool {
-	for {
-		n := u.n.Load()
-		if n >= usersClosed {
-			return false
-		}
-		if u.n.CompareAndSwap(n, n+1) {
-			return true
-		}
-	}
-}
-
-// close lets nobody in any more; false when it was closed before. The owner,
-// who closed it, counts as a user from here and must leave.
-func (u *users) close() bool {
-	for {
-		n := u.n.Load()
-		if n >= usersClosed {
-			return false
-		}
-		if u.n.CompareAndSwap(n, n+1+usersClosed) {
-			return true
-		}
-	}
-}
-
-// retire is close without giving the descriptor up; false when somebody uses it
-// or it is closed.
-func (u *users) retire() bool { return u.n.CompareAndSwap(0, usersClosed|usersRetired) }
-
-func (u *users) retired() bool { return u.n.Load()&usersRetired != 0 }
-
-// leave reports whether it was the last one after close.
-func (u *users) leave() bool { return u.n.Add(-1) == usersClosed }

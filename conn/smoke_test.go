@@ -19,7 +19,7 @@ func (echo) Data(c *Conn) error {
 	}
 	return err
 }
-func (e echo) Drained(c *Conn)      { e.Data(c) }
+func (e echo) Drained(c *Conn)         { e.Data(c) }
 func (echo) Closed(c *Conn, err error) {}
 
 func TestEcho(t *testing.T) {

@@ -53,3 +53,4 @@ func WriteBuffer(int) (int, error)            { return 0, errors.ErrUnsupported 
 
 func Bind(int, Addr) error { return errors.ErrUnsupported }
 func Unlink(Addr)          {}
+func Waiting(int) bool     { return false }
