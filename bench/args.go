@@ -16,7 +16,7 @@ import (
 type options struct {
 	area     *area
 	quick    bool
-	rounds   int
+	rounds   int // 0: as many as enough takes
 	window   time.Duration
 	warm     time.Duration
 	shapes   []shape  // nil: the area's own
@@ -62,7 +62,7 @@ func (o *options) flags(errs io.Writer) *flag.FlagSet {
 	f.SetOutput(errs)
 	f.BoolVar(&o.quick, "quick", false, "fewer shapes, shorter windows: under 45 s")
 	f.IntVar(&o.rounds, "rounds", 0, "rounds of each case (default 5; memory and system calls take fewer)")
-	f.DurationVar(&o.window, "window", 0, "how long one measurement takes (default 2s, quick 400ms)")
+	f.DurationVar(&o.window, "window", 0, "how long one measurement takes (default 2s, quick 300ms)")
 	f.DurationVar(&o.warm, "warm", 0, "load before the measurement begins (default 300ms, quick 100ms)")
 	f.Func("shapes", "loads as CONNSxBYTESxPIPELINE, comma separated (default: the area's)", o.setShapes)
 	f.Func("cases", "cases to run, comma separated (default: the area's; they stand above)", list(&o.cases))
@@ -101,10 +101,7 @@ func (o *options) settle() error {
 	}
 	window, warm := 2*time.Second, 300*time.Millisecond
 	if o.quick {
-		window, warm = 400*time.Millisecond, 100*time.Millisecond
-	}
-	if o.rounds == 0 {
-		o.rounds = 5
+		window, warm = 300*time.Millisecond, 100*time.Millisecond
 	}
 	if o.window == 0 {
 		o.window = window
@@ -113,6 +110,18 @@ func (o *options) settle() error {
 		o.warm = warm
 	}
 	return nil
+}
+
+// enough is how many rounds a case takes when the command line does not say: five. A quick run with more than the
+// three faces takes fewer, to stay quick.
+func (o *options) enough(subjects int) int {
+	switch {
+	case o.rounds > 0:
+		return o.rounds
+	case o.quick:
+		return max(1, 5*3/max(3, subjects))
+	}
+	return 5
 }
 
 func list(to *[]string) func(string) error {

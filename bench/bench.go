@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/weir-go/weir/bench/internal/proc"
 	"github.com/weir-go/weir/bench/internal/report"
@@ -20,6 +21,7 @@ type bench struct {
 
 	serverCore, driverCore int // proc.Anywhere where nothing is pinned
 
+	began time.Time
 	names report.Names // of subjects and cases
 	log   report.Log
 	notes []string // what a reader of the figures has to know
@@ -34,7 +36,7 @@ func newBench(o *options, progress io.Writer) (*bench, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &bench{options: o, self: self, scratch: scratch, progress: progress, names: maps.Clone(o.area.names)}
+	b := &bench{options: o, self: self, scratch: scratch, progress: progress, began: time.Now(), names: maps.Clone(o.area.names)}
 	var note string
 	b.serverCore, b.driverCore, note = proc.Cores()
 	if note != "" {
@@ -65,10 +67,17 @@ type figures struct {
 	disturbed bool
 }
 
+// quickEnough is when a quick run does with one round of what is left, to end before 45 s.
+const quickEnough = 38 * time.Second
+
 // interleave measures a case: all subjects once, then all once more, as many rounds as asked for. A nil figures
 // without an error means that a subject has no such case.
 func (b *bench) interleave(name string, subjects []subject, rounds int, one func(subject) (*figures, error)) error {
 	for round := 1; round <= rounds; round++ {
+		if b.quick && round > 1 && time.Since(b.began) > quickEnough {
+			b.note("%s has %d rounds, not %d: a quick run ends in time", name, round-1, rounds)
+			return nil
+		}
 		for _, s := range subjects {
 			f, err := one(s)
 			if err != nil {

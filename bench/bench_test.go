@@ -56,7 +56,7 @@ func TestParse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o.area != echoArea || !o.quick || o.rounds != 7 || o.json != "x.json" || o.window != 400*time.Millisecond {
+	if o.area != echoArea || !o.quick || o.rounds != 7 || o.json != "x.json" || o.window != 300*time.Millisecond {
 		t.Errorf("parsed %+v", o)
 	}
 	if want := []shape{{4, 64, 1}, {8, 1024, 2}}; !slices.Equal(o.shapes, want) {
@@ -69,8 +69,22 @@ func TestParse(t *testing.T) {
 
 func TestParseWithoutAWordIsEcho(t *testing.T) {
 	o, err := parse(nil, io.Discard)
-	if err != nil || o.area != echoArea || o.rounds != 5 || o.window != 2*time.Second || o.warm != 300*time.Millisecond {
+	if err != nil || o.area != echoArea || o.enough(3) != 5 || o.window != 2*time.Second || o.warm != 300*time.Millisecond {
 		t.Errorf("parsed %+v, %v", o, err)
+	}
+}
+
+func TestRoundsOfAQuickRun(t *testing.T) {
+	for _, c := range []struct {
+		o              options
+		subjects, want int
+	}{
+		{options{}, 8, 5}, {options{quick: true}, 1, 5}, {options{quick: true}, 3, 5}, {options{quick: true}, 5, 3},
+		{options{quick: true}, 20, 1}, {options{quick: true, rounds: 9}, 20, 9},
+	} {
+		if got := c.o.enough(c.subjects); got != c.want {
+			t.Errorf("%+v with %d subjects: %d rounds, want %d", c.o, c.subjects, got, c.want)
+		}
 	}
 }
 

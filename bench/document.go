@@ -62,9 +62,9 @@ func (b *bench) part(facts []fact, tables []report.Grid, image string) string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "## %s\n\nMeasured: %s.\n\n", b.area.word, b.area.what)
 	if image != "" {
-		fmt.Fprintf(&s, "![%s](%s)\n\n%s\n\n", b.area.plot.Title, image, b.area.plot.Note)
+		fmt.Fprintf(&s, "![%s](%s)\n\n", b.area.plot.Title, image)
 	}
-	where := report.Grid{Head: []string{"measured on", ""}}
+	where := report.Grid{Head: []string{"measured on", ""}, Words: true}
 	for _, f := range facts {
 		where.Rows = append(where.Rows, []string{f.name, f.value})
 	}

@@ -46,7 +46,7 @@ var echoArea = &area{
 		"burnt": "All cores burnt inside the server process: 16 connections × 64 B × 1",
 	},
 	plot: report.Plot{
-		Title:  "Server CPU per echoed message, package net = 1",
+		Title:  "Server CPU per echoed message",
 		Note:   "Shorter is better. Bars: median of the ratios within rounds; whiskers: their range.",
 		Metric: "cpu_per_request" + report.RatioSuffix,
 	},
@@ -68,6 +68,7 @@ func measureEcho(b *bench) error {
 	if err != nil {
 		return err
 	}
+	b.rounds = b.enough(len(subjects))
 	for _, one := range []struct {
 		name string
 		run  func(*bench, []subject) error

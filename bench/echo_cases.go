@@ -84,9 +84,8 @@ func echoBurnt(b *bench, subjects []subject) error {
 	j := job{Mode: "echo", Conns: 16, Size: 64, Pipeline: 1, Warm: b.warm, Window: b.window}
 	return b.interleave("burnt", subjects, b.rounds, func(s subject) (*figures, error) {
 		f, err := b.load(s, j, everywhere(), line.BurnOn)
-		if f != nil { // the burners' CPU is in it
+		if f != nil { // the CPU of the burning goroutines is in it
 			delete(f.values, "cpu_per_request")
-			f.disturbed = f.values["steal"] > proc.MostSteal
 		}
 		return f, err
 	})

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
 )
 
@@ -15,8 +16,8 @@ func machineFacts() []fact {
 		cpu = model
 	}
 	facts := []fact{{"CPU", fmt.Sprintf("%s, %d cores for this run", cpu, runtime.NumCPU())}}
-	if memory := valueIn("/proc/meminfo", "MemTotal"); memory != "" {
-		facts = append(facts, fact{"memory", memory})
+	if kib, err := strconv.Atoi(strings.TrimSuffix(valueIn("/proc/meminfo", "MemTotal"), " kB")); err == nil {
+		facts = append(facts, fact{"memory", fmt.Sprintf("%.0f GiB", float64(kib)/(1<<20))})
 	}
 	return append(facts,
 		fact{"kernel", strings.TrimSpace(runtime.GOOS + " " + kernel())},

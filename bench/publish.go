@@ -54,6 +54,7 @@ func (b *bench) publish(out io.Writer) error {
 func (b *bench) picture(rows []report.Row) string {
 	p := b.area.plot
 	p.Rows, p.Base, p.Names = rows, b.base, b.names
+	p.Title += ", " + p.Names.Of(b.base) + " = 1"
 	return p.SVG()
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -72,22 +73,21 @@ func rivalsFolder() (string, error) {
 func (b *bench) build(home string, r rival) (string, error) {
 	binary := filepath.Join(b.scratch, r.id)
 	var cmd *exec.Cmd
-	switch source, given := b.sources[r.id]; {
-	case r.id == "cepoll":
+	if r.id == "cepoll" {
 		if runtime.GOOS != "linux" {
-			return "", fmt.Errorf("epoll is Linux's")
+			return "", errors.New("epoll is Linux's")
 		}
 		cmd = exec.Command("cc", "-O2", "-o", binary, filepath.Join(r.folder, "epoll.c"))
-	case given:
+	} else {
+		source := b.sources[r.id]
+		if source == "" && strings.HasPrefix(r.folder, "_") {
+			return "", fmt.Errorf("its source has to be given: -source %s=FOLDER", r.id)
+		}
 		modfile, err := b.modfile(home, r, source)
 		if err != nil {
 			return "", err
 		}
 		cmd = exec.Command("go", "build", "-modfile="+modfile, "-mod=mod", "-o", binary, "./"+r.folder)
-	case strings.HasPrefix(r.folder, "_"):
-		return "", fmt.Errorf("its source has to be given: -source %s=FOLDER", r.id)
-	default:
-		cmd = exec.Command("go", "build", "-o", binary, "./"+r.folder)
 	}
 	cmd.Dir = home
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -96,13 +96,9 @@ func (b *bench) build(home string, r rival) (string, error) {
 	return binary, nil
 }
 
-// modfile writes a copy of bench/rivals/go.mod that takes a rival's module from a folder, so that the repository's
-// own file stays as it is. What that module needs in turn is looked up when it is built.
+// modfile writes a copy of bench/rivals/go.mod, so that the repository's own stays as it is whatever the build has to
+// look up. With a source it takes the rival's module from that folder.
 func (b *bench) modfile(home string, r rival, source string) (string, error) {
-	source, err := filepath.Abs(source)
-	if err != nil {
-		return "", err
-	}
 	text, err := os.ReadFile(filepath.Join(home, "go.mod"))
 	if err != nil {
 		return "", err
@@ -111,11 +107,16 @@ func (b *bench) modfile(home string, r rival, source string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	module, _, _ := strings.Cut(r.module, " ")
-	if !strings.Contains(string(text), module+" ") {
-		text = fmt.Appendf(text, "\nrequire %s\n", r.module)
+	if source != "" {
+		if source, err = filepath.Abs(source); err != nil {
+			return "", err
+		}
+		module, _, _ := strings.Cut(r.module, " ")
+		if !strings.Contains(string(text), module+" ") {
+			text = fmt.Appendf(text, "\nrequire %s\n", r.module)
+		}
+		text = fmt.Appendf(text, "\nreplace %s => %s\n", module, source)
 	}
-	text = fmt.Appendf(text, "\nreplace %s => %s\n", module, source)
 	name := filepath.Join(b.scratch, r.id+".mod")
 	if err := os.WriteFile(name, text, 0o644); err != nil {
 		return "", err

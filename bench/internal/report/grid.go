@@ -6,9 +6,10 @@ import (
 	"unicode/utf8"
 )
 
-// Grid is a small table: the first column stands left, the others right.
+// Grid is a small table: the first column stands left, the others right, or left too for words.
 type Grid struct {
 	Title string
+	Words bool
 	Head  []string
 	Rows  [][]string
 }
@@ -50,9 +51,11 @@ func (g Grid) Markdown(depth int) string {
 	line(g.Head)
 	rule := make([]string, len(g.Head))
 	for i := range rule {
-		rule[i] = "---:"
+		rule[i] = "---"
+		if i > 0 && !g.Words {
+			rule[i] = "---:"
+		}
 	}
-	rule[0] = "---"
 	line(rule)
 	for _, row := range g.Rows {
 		line(row)
@@ -60,10 +63,11 @@ func (g Grid) Markdown(depth int) string {
 	return b.String()
 }
 
-// Names says how subjects and cases are called in tables: by their id when the map has none.
+// Names says how subjects and cases are called in tables, by their id.
 type Names map[string]string
 
-func (n Names) of(id string) string {
+// Of is id's name, or the id itself when it has none.
+func (n Names) Of(id string) string {
 	if name, ok := n[id]; ok {
 		return name
 	}
@@ -87,13 +91,13 @@ func Grids(rows []Row, metrics []Metric, names Names) []Grid {
 }
 
 func caseGrid(rows []Row, metrics []Metric, names Names) Grid {
-	g := Grid{Title: names.of(rows[0].Case), Head: []string{""}}
+	g := Grid{Title: names.Of(rows[0].Case), Head: []string{""}}
 	var subjects []string
 	cells := map[[2]string]string{} // by subject, metric
 	present := map[string]bool{}
 	for _, r := range rows {
 		if _, ok := cells[[2]string{r.Subject}]; !ok {
-			cells[[2]string{r.Subject}] = names.of(r.Subject)
+			cells[[2]string{r.Subject}] = names.Of(r.Subject)
 			subjects = append(subjects, r.Subject)
 		}
 		cells[[2]string{r.Subject, r.Metric}] = cell(r)
@@ -116,7 +120,7 @@ func caseGrid(rows []Row, metrics []Metric, names Names) Grid {
 		}
 	}
 	for _, subject := range subjects {
-		line := []string{names.of(subject)}
+		line := []string{names.Of(subject)}
 		for _, metric := range columns {
 			line = append(line, cells[[2]string{subject, metric}])
 		}

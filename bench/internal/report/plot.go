@@ -73,7 +73,7 @@ func (p Plot) SVG() string {
 	y := plotTop
 	for _, g := range groups {
 		middle := y + len(g)*(barHeight+barGap)/2 + 3
-		text(&b, plotLeft-10, middle, "ink", "end", p.Names.of(g[0].Case))
+		text(&b, plotLeft-10, middle, "ink", "end", p.Names.Of(g[0].Case))
 		for _, r := range g {
 			bar(&b, y, scale, colourOf(subjects, r.Subject), r)
 			y += barHeight + barGap
@@ -106,13 +106,13 @@ func (p Plot) groups() (groups [][]Row, subjects []string, most float64) {
 func (p Plot) legend(b *strings.Builder, subjects []string) {
 	x := 16
 	for i, s := range subjects {
-		name := p.Names.of(s)
+		name := p.Names.Of(s)
 		fmt.Fprintf(b, `<rect class="s%d" x="%d" y="58" width="12" height="12" rx="2"/>`+"\n", i%colours, x)
 		text(b, x+17, 68, "ink", "start", name)
 		x += 17 + 7*len(name) + 18
 	}
 	fmt.Fprintf(b, `<path class="base" d="M%d 64h14" stroke-width="1.5" stroke-dasharray="4 3"/>`+"\n", x)
-	text(b, x+20, 68, "ink", "start", p.Names.of(p.Base)+" = 1")
+	text(b, x+20, 68, "ink", "start", p.Names.Of(p.Base)+" = 1")
 }
 
 // axis draws a line every 0.25, and the base's across everything.

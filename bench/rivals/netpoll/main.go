@@ -1,3 +1,5 @@
+//go:build linux || darwin || freebsd
+
 // Command netpoll is an echo server on github.com/cloudwego/netpoll with its defaults: each readable connection is
 // handed to a goroutine of its pool.
 package main
