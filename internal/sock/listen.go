@@ -21,7 +21,7 @@ import (
 // that somebody listens on, and a file that is no socket, is EADDRINUSE. The
 // check and the bind are two steps, so of two processes that start on one
 // path in the same instant the later may take the name from the earlier. The
-// file outlives Close: who closes the listener removes it.
+// file outlives Close: who closes the listener calls Unlink.
 func Listen(a Addr, c ListenConfig) (fd int, err error) {
 	fd, err = listen(a, &c)
 	if err != nil && !c.V6Only && a.IP.Addr() == netip.IPv6Unspecified() &&
@@ -103,7 +103,7 @@ func listenUnix(fd int, a Addr, c *ListenConfig) error {
 	if err != nil {
 		return os.NewSyscallError("bind", err)
 	}
-	isFile := a.Path[0] != '@'
+	isFile := !isAbstract(a.Path)
 	// Between bind and listen nobody can connect, so nobody gets in under the
 	// umask's permissions.
 	if isFile && c.UnixMode != 0 {
@@ -121,7 +121,7 @@ func listenUnix(fd int, a Addr, c *ListenConfig) error {
 // removeStale removes the socket file at path when nobody listens on it, and
 // reports whether binding again is worth it.
 func removeStale(path string, sa unix.Sockaddr) bool {
-	if path[0] == '@' {
+	if isAbstract(path) {
 		return false // abstract names end with their socket
 	}
 	var st unix.Stat_t

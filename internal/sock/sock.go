@@ -25,6 +25,7 @@
 // What a system must supply, one file for each mechanism:
 //
 //	Recv, Send, Sendv        io_raw.go, io_call.go, io_race.go
+//	Waiting                  waiting_raw.go, waiting_call.go
 //	Accept                   accept_linux.go, accept_flags.go, accept_fcntl.go
 //	socket, pair             open_flags.go, open_darwin.go
 //	options and constants    tune_linux.go, tune_bsd.go, tune_darwin.go, tune_openbsd.go

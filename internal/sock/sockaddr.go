@@ -47,7 +47,7 @@ func unixSockaddr(path string) (unix.Sockaddr, error) {
 	switch {
 	case len(path) > maxPath:
 		return nil, badAddr(path, "the path is too long for a socket")
-	case path[0] == '@' && !hasAbstract:
+	case isAbstract(path) && !hasAbstract:
 		return nil, badAddr(path, "this system has no abstract sockets")
 	}
 	// A NUL inside is refused: the kernel would cut a path there.
@@ -58,6 +58,10 @@ func unixSockaddr(path string) (unix.Sockaddr, error) {
 	}
 	return &unix.SockaddrUnix{Name: path}, nil
 }
+
+// isAbstract reports whether path is a name in Linux' abstract namespace. No
+// other system lets such a name through toSockaddr.
+func isAbstract(path string) bool { return path[0] == '@' }
 
 // fromSockaddr is the way back. What is not IP or Unix, and a Unix socket
 // without a name, gives the zero Addr.

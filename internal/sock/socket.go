@@ -41,6 +41,20 @@ func Connect(fd int, a Addr) (done bool, err error) {
 	}
 }
 
+// Bind gives fd the local address a, to connect from. Port 0 leaves the port
+// to the kernel; Linux then chooses it in Connect, where one port serves many
+// remote addresses, so LocalAddr says 0 until there.
+func Bind(fd int, a Addr) error {
+	sa, err := toSockaddr(a)
+	if err != nil {
+		return err
+	}
+	if !a.IsUnix() && a.IP.Port() == 0 {
+		choosePortLate(fd)
+	}
+	return os.NewSyscallError("bind", unix.Bind(fd, sa))
+}
+
 // toLoopback does on every system what Linux does by itself.
 func toLoopback(a Addr) Addr {
 	ip := a.IP.Addr().Unmap()
@@ -99,6 +113,14 @@ func RemoteAddr(fd int) (Addr, error) {
 		return Addr{}, os.NewSyscallError("getpeername", err)
 	}
 	return fromSockaddr(sa), nil
+}
+
+// Unlink removes the file of a Unix listener that was closed. Abstract names
+// and IP addresses leave nothing behind; a file that is gone already is fine.
+func Unlink(a Addr) {
+	if a.IsUnix() && !isAbstract(a.Path) {
+		unix.Unlink(a.Path)
+	}
 }
 
 // ShutdownRead ends the receiving half: Recv returns what had come, then EOF.

@@ -19,6 +19,9 @@ const (
 	soLinger    = unix.SO_LINGER
 )
 
+// choosePortLate is not known here: bind chooses.
+func choosePortLate(int) {}
+
 func tuneKeepAlive(fd int, k KeepAlive) error {
 	return setTimes(fd, k, unix.TCP_KEEPIDLE, unix.TCP_KEEPINTVL, unix.TCP_KEEPCNT)
 }

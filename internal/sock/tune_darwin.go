@@ -18,6 +18,9 @@ const (
 	soLinger    = unix.SO_LINGER_SEC // SO_LINGER counts clock ticks here
 )
 
+// choosePortLate is not known here: bind chooses.
+func choosePortLate(int) {}
+
 func tuneKeepAlive(fd int, k KeepAlive) error {
 	return setTimes(fd, k, unix.TCP_KEEPALIVE, unix.TCP_KEEPINTVL, unix.TCP_KEEPCNT)
 }

@@ -17,6 +17,12 @@ const (
 	soLinger    = unix.SO_LINGER
 )
 
+// choosePortLate lets bind leave the port open. A kernel that does not know
+// it (before 4.2) chooses at once.
+func choosePortLate(fd int) {
+	unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
+}
+
 func tuneKeepAlive(fd int, k KeepAlive) error {
 	return setTimes(fd, k, unix.TCP_KEEPIDLE, unix.TCP_KEEPINTVL, unix.TCP_KEEPCNT)
 }

@@ -19,6 +19,9 @@ const (
 	soLinger    = unix.SO_LINGER
 )
 
+// choosePortLate is not known here: bind chooses.
+func choosePortLate(int) {}
+
 // tuneKeepAlive does nothing: sysctl net.inet.tcp.keep* rules for everybody.
 func tuneKeepAlive(int, KeepAlive) error { return nil }
 

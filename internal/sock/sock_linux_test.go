@@ -124,7 +124,7 @@ func somaxconn(t *testing.T) int {
 	for _, d := range strings.TrimSpace(string(b)) {
 		n = 10*n + int(d-'0')
 	}
-	return min(n, defaultBacklog)
+	return min(n, 65535)
 }
 
 func TestAbstractNameIsTaken(t *testing.T) {
@@ -224,5 +224,25 @@ func TestCallsAreBounded(t *testing.T) {
 	}
 	if n, e := Recv(b, make([]byte, 2*MaxIO)); n != MaxIO || e != 0 {
 		t.Errorf("Recv: %d, %v", n, e)
+	}
+}
+
+func TestBindLeavesThePortToConnect(t *testing.T) {
+	for _, s := range []string{"127.0.0.1:0", "[::1]:0"} {
+		a := parse(t, s)
+		fd, err := Socket(a)
+		must(t, err)
+		closing(t, fd)
+		must(t, Bind(fd, a))
+		if got, err := LocalAddr(fd); got != a || err != nil {
+			t.Errorf("%s: %v, %v", s, got, err)
+		}
+	}
+	a := parse(t, "127.0.0.1:0")
+	l, err := Listen(a, ListenConfig{}) // a listener needs its port now
+	must(t, err)
+	closing(t, l)
+	if got, err := LocalAddr(l); err != nil || got.IP.Port() == 0 {
+		t.Errorf("%v, %v", got, err)
 	}
 }
