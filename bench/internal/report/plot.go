@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html"
 	"strings"
+	"unicode/utf8"
 )
 
 // Plot is a picture of one ratio metric: a group of bars a case, a bar a subject, a whisker for the range, and a
@@ -25,8 +26,8 @@ type Plot struct {
 // Measures of the drawing, in pixels.
 const (
 	plotWidth  = 760
-	plotLeft   = 150 // room for the cases' names
-	plotRight  = 64  // room for the values
+	letter     = 7  // about the width of one
+	plotRight  = 64 // room for the values
 	plotTop    = 92
 	barHeight  = 14
 	barGap     = 3
@@ -60,7 +61,8 @@ func (p Plot) SVG() string {
 	for _, g := range groups {
 		height += len(g)*(barHeight+barGap) + groupGap
 	}
-	scale := (plotWidth - plotLeft - plotRight) / most
+	left := p.left(groups)
+	scale := (plotWidth - left - plotRight) / most
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" role="img">`+"\n",
 		plotWidth, height, plotWidth, height)
@@ -69,13 +71,13 @@ func (p Plot) SVG() string {
 	text(&b, 16, 26, "ink title", "start", p.Title)
 	text(&b, 16, 46, "soft", "start", p.Note)
 	p.legend(&b, subjects)
-	axis(&b, scale, most, height)
+	axis(&b, left, scale, most, height)
 	y := plotTop
 	for _, g := range groups {
 		middle := y + len(g)*(barHeight+barGap)/2 + 3
-		text(&b, plotLeft-10, middle, "ink", "end", p.Names.Of(g[0].Case))
+		text(&b, int(left)-10, middle, "ink", "end", p.Names.Of(g[0].Case))
 		for _, r := range g {
-			bar(&b, y, scale, colourOf(subjects, r.Subject), r)
+			bar(&b, y, left, scale, colourOf(subjects, r.Subject), r)
 			y += barHeight + barGap
 		}
 		y += groupGap
@@ -103,39 +105,48 @@ func (p Plot) groups() (groups [][]Row, subjects []string, most float64) {
 	return groups, subjects, most
 }
 
+// left is where the bars begin: right of the longest name of a case.
+func (p Plot) left(groups [][]Row) float64 {
+	longest := 0
+	for _, g := range groups {
+		longest = max(longest, utf8.RuneCountInString(p.Names.Of(g[0].Case)))
+	}
+	return float64(longest*letter + 26)
+}
+
 func (p Plot) legend(b *strings.Builder, subjects []string) {
 	x := 16
 	for i, s := range subjects {
 		name := p.Names.Of(s)
 		fmt.Fprintf(b, `<rect class="s%d" x="%d" y="58" width="12" height="12" rx="2"/>`+"\n", i%colours, x)
 		text(b, x+17, 68, "ink", "start", name)
-		x += 17 + 7*len(name) + 18
+		x += 17 + letter*len(name) + 18
 	}
 	fmt.Fprintf(b, `<path class="base" d="M%d 64h14" stroke-width="1.5" stroke-dasharray="4 3"/>`+"\n", x)
 	text(b, x+20, 68, "ink", "start", p.Names.Of(p.Base)+" = 1")
 }
 
 // axis draws a line every 0.25, and the base's across everything.
-func axis(b *strings.Builder, scale, most float64, height int) {
+func axis(b *strings.Builder, left, scale, most float64, height int) {
 	bottom := height - axisHeight
 	step := 0.25
 	for most/step > 10 {
 		step *= 2
 	}
 	for v := 0.0; v <= most; v += step {
-		x := plotLeft + v*scale
+		x := left + v*scale
 		fmt.Fprintf(b, `<path class="line" d="M%.1f %dV%d"/>`+"\n", x, plotTop-8, bottom)
 		text(b, int(x), bottom+18, "soft", "middle", fmt.Sprintf("%.2f", v))
 	}
 	fmt.Fprintf(b, `<path class="base" d="M%.1f %dV%d" stroke-width="1.5" stroke-dasharray="4 3"/>`+"\n",
-		plotLeft+scale, plotTop-8, bottom)
+		left+scale, plotTop-8, bottom)
 }
 
 // bar draws the median as a bar and as a number in the right margin, and the range as a whisker over the bar's end.
-func bar(b *strings.Builder, y int, scale float64, colour int, r Row) {
-	fmt.Fprintf(b, `<rect class="s%d" x="%d" y="%d" width="%.1f" height="%d" rx="2"/>`+"\n",
-		colour%colours, plotLeft, y, r.Median*scale, barHeight)
-	low, high, middle := plotLeft+r.Min*scale, plotLeft+r.Max*scale, float64(y)+barHeight/2
+func bar(b *strings.Builder, y int, left, scale float64, colour int, r Row) {
+	fmt.Fprintf(b, `<rect class="s%d" x="%.0f" y="%d" width="%.1f" height="%d" rx="2"/>`+"\n",
+		colour%colours, left, y, r.Median*scale, barHeight)
+	low, high, middle := left+r.Min*scale, left+r.Max*scale, float64(y)+barHeight/2
 	fmt.Fprintf(b, `<path class="range" d="M%.1f %.1fH%.1fM%.1f %.1fv6M%.1f %.1fv6"/>`+"\n",
 		low, middle, high, low, middle-3, high, middle-3)
 	text(b, plotWidth-16, y+barHeight-3, "ink", "end", fmt.Sprintf("%.2f", r.Median))
