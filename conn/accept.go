@@ -38,17 +38,15 @@ const (
 )
 
 // begin registers the socket. On the loop.
-func (a *acceptor) begin() {
+func (a *acceptor) begin() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.fd < 0 {
-		return
+		return ErrClosed
 	}
 	a.retry.Init(timer.Func(func(timer.Time) { a.accept(a.loop) }))
 	a.token = a.loop.slots.add(a)
-	if err := a.loop.poller.Add(a.fd, a.token); err != nil {
-		a.refused(err)
-	}
+	return a.loop.poller.Add(a.fd, a.token)
 }
 
 // close closes the socket. Any goroutine.
@@ -56,6 +54,7 @@ func (a *acceptor) close() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.fd >= 0 {
+		a.loop.poller.Remove(a.fd) // another process may go on listening on it
 		sock.Close(a.fd)
 		a.fd = -1
 	}

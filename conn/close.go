@@ -215,11 +215,13 @@ func (l *loop) drop(c *Conn) {
 		sock.Close(fd)
 	}
 	c.mu.Unlock()
-	l.count.closed++
 	l.conns.Add(-1)
 	l.rt.left(c)
-	if t := l.rt.cfg.Trace; t != nil && t.Closed != nil {
-		t.Closed(c, cause)
+	if c.flags&begun != 0 {
+		l.count.closed++
+		if t := l.rt.cfg.Trace; t != nil && t.Closed != nil {
+			t.Closed(c, cause)
+		}
 	}
 	if c.flags&opened != 0 && c.handler != nil && c.block == nil {
 		l.enter(c)

@@ -72,6 +72,7 @@ const (
 	closing                    // Close was asked for: flush, then drop
 	waiting                    // stands in the loop's again list
 	gone                       // dropped: no callback but Closed, no descriptor
+	begun                      // counted and traced as opened
 	opened                     // Serve has answered: Closed is owed
 )
 

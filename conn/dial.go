@@ -72,12 +72,8 @@ func (d Dialer) Start(ctx context.Context, rt *Runtime, to Addr, serve Serve, fa
 		to: sock.Addr(to), serve: serve, failed: failed,
 		c: newConn(l, fd, sock.PeerOf(to.IP), set),
 	}
-	dg.stop = context.AfterFunc(ctx, func() {
-		l.send(task{run: func() { dg.fail(l, context.Cause(ctx)) }}, 0)
-	})
 	lost := func() { dg.fail(l, ErrClosed) }
-	if err := l.send(task{run: func() { dg.begin(l) }, lost: lost}, 0); err != nil {
-		dg.stop()
+	if err := l.send(task{run: func() { dg.begin(ctx, l) }, lost: lost}, 0); err != nil {
 		dg.discard(l)
 		return err
 	}
@@ -116,10 +112,10 @@ type dialing struct {
 }
 
 // begin starts the handshake. On the loop.
-func (d *dialing) begin(l *loop) {
-	if d.over {
-		return
-	}
+func (d *dialing) begin(ctx context.Context, l *loop) {
+	d.stop = context.AfterFunc(ctx, func() {
+		l.send(task{run: func() { d.fail(l, context.Cause(ctx)) }}, 0)
+	})
 	if l.drain {
 		d.fail(l, ErrShutdown)
 		return

@@ -47,7 +47,8 @@ type Listener struct {
 }
 
 // Listen accepts connections at an address and gives each to serve. Port 0
-// lets the kernel choose; see Listener.Addr.
+// lets the kernel choose; see Listener.Addr. Never call it from a callback: it
+// waits until the loops have the sockets.
 func (rt *Runtime) Listen(at Addr, serve Serve) (*Listener, error) {
 	return ListenConfig{}.Listen(rt, at, serve)
 }
@@ -83,7 +84,10 @@ func (lc ListenConfig) Listen(rt *Runtime, at Addr, serve Serve) (*Listener, err
 		closeAll(fds)
 		return nil, err
 	}
-	return ln, ln.start(fds)
+	if err := ln.start(fds); err != nil {
+		return nil, err
+	}
+	return ln, nil
 }
 
 // Adopt listens on a descriptor that listens already, such as one inherited by
@@ -109,7 +113,10 @@ func (lc ListenConfig) Adopt(rt *Runtime, fd int, serve Serve) (*Listener, error
 		sock.Close(fd)
 		return nil, err
 	}
-	return ln, ln.start([]int{fd})
+	if err := ln.start([]int{fd}); err != nil {
+		return nil, err
+	}
+	return ln, nil
 }
 
 func (lc ListenConfig) listener(rt *Runtime, serve Serve) *Listener {
@@ -142,8 +149,15 @@ func (ln *Listener) start(fds []int) error {
 		ln.accepts = append(ln.accepts, &acceptor{ln: ln, loop: rt.all[(first+i)%len(rt.all)], fd: fd})
 	}
 	rt.mu.Unlock()
+	begun := make(chan error, len(ln.accepts))
 	for _, a := range ln.accepts {
-		if err := a.loop.send(task{run: a.begin, lost: a.close}, 0); err != nil {
+		lost := func() { begun <- ErrClosed }
+		if err := a.loop.send(task{run: func() { begun <- a.begin() }, lost: lost}, 0); err != nil {
+			begun <- err
+		}
+	}
+	for range ln.accepts {
+		if err := <-begun; err != nil {
 			ln.Close()
 			return err
 		}

@@ -25,6 +25,7 @@ type loop struct {
 	heap    timer.Heap
 	now     timer.Time // of this turn
 	events  []poller.Event
+	filled  int     // of events, how many this turn has
 	next    int     // of events, the first not yet handled
 	in      []byte  // what fill reads into
 	view    []byte  // unconsumed part of in, while the handler of viewer looks at it
@@ -77,7 +78,8 @@ func newLoop(rt *Runtime, index int) (*loop, error) {
 }
 
 // run is the loop's goroutine. A callback that calls runtime.Goexit would take
-// the goroutine with it; another one carries on then.
+// the goroutine with it; another one carries on then, with the rest of the turn
+// first: its edges come only once.
 func (l *loop) run() {
 	finished := false
 	defer func() {
@@ -88,9 +90,9 @@ func (l *loop) run() {
 		l.rt.loops.Done()
 	}()
 	l.locked = false
-	l.rescueExit()
 	id := goroutineID()
 	l.gid.Store(&id)
+	l.carryOn()
 	for !l.ending {
 		l.turn(l.patience())
 	}
@@ -104,9 +106,9 @@ func (l *loop) turn(timeout time.Duration) {
 	n := l.sleep(timeout)
 	l.now = timer.Now()
 	l.turnSeq.Add(1)
-	l.next, l.handed = 0, 0
+	l.filled, l.next, l.handed = n, 0, 0
 	l.greedy, l.turn2 = l.turn2[:0], l.greedy
-	for !l.work(n) {
+	for !l.work() {
 	}
 	took := timer.Now().Sub(l.now)
 	l.publish(n, took)
@@ -152,9 +154,9 @@ func (l *loop) patience() time.Duration {
 // work does everything a turn has to do. A callback that panics ends it early;
 // it is called again then and goes on behind the one that did. true when the
 // turn is done.
-func (l *loop) work(n int) (done bool) {
+func (l *loop) work() (done bool) {
 	defer l.rescue()
-	for l.next < n {
+	for l.next < l.filled {
 		ev := &l.events[l.next]
 		l.next++
 		l.dispatch(ev)
@@ -224,14 +226,23 @@ func (l *loop) again(c *Conn) {
 // rescue keeps a panic of a callback to the connection that it was for.
 func (l *loop) rescue() {
 	if v := recover(); v != nil {
+		defer l.rescue() // Closed, which is called now, may panic too
 		l.panicked(v, debug.Stack())
 	}
 }
 
 var errGoexit = errors.New("conn: a callback called runtime.Goexit")
 
-// rescueExit does the same for a callback that ended the loop's goroutine.
+// carryOn does the same for a callback that ended the loop's goroutine, and
+// then what that one's turn had left to do. At the start there is nothing.
+func (l *loop) carryOn() {
+	l.rescueExit()
+	for !l.work() {
+	}
+}
+
 func (l *loop) rescueExit() {
+	defer l.rescue()
 	if l.current.Load() != nil {
 		l.panicked(errGoexit, nil)
 	}

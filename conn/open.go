@@ -29,6 +29,7 @@ func (l *loop) open(c *Conn, serve Serve) {
 // begin asks serve for the handler of a registered connection.
 func (l *loop) begin(c *Conn, serve Serve) {
 	l.count.opened++
+	c.flags |= begun
 	if t := l.rt.cfg.Trace; t != nil && t.Opened != nil {
 		t.Opened(c)
 	}

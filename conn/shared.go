@@ -15,7 +15,8 @@ type Shared struct {
 
 // NewShared makes a Shared of p with one reference, the caller's. p must not
 // change until free is called, once, on whatever goroutine released the last
-// reference. free may be nil.
+// reference, with a connection locked: it must not block, nor call a
+// connection's methods. free may be nil.
 func NewShared(p []byte, free func()) *Shared {
 	s := &Shared{p: p, free: free}
 	s.refs.Store(1)

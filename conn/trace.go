@@ -15,7 +15,7 @@ type Trace struct {
 	Turn   func(loop, events int, d time.Duration)   // a turn ended; d without the sleep before it
 	Opened func(c *Conn)
 	Read   func(c *Conn, n int) // n bytes came out of the kernel
-	Wrote  func(c *Conn, n int) // n bytes went into the kernel; on the goroutine that wrote
+	Wrote  func(c *Conn, n int) // n bytes went into the kernel; on the goroutine that wrote, with the connection locked: ID and a TCP peer's Remote only
 	Closed func(c *Conn, err error)
 
 	Refused func(l *Listener, err error) // an accept that made no connection: ErrLimit, ErrShutdown, or the system's error
