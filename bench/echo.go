@@ -26,6 +26,7 @@ var echoArea = &area{
 		{Name: "p50", Unit: "us", Title: "p50 µs"},
 		{Name: "p99", Unit: "us", Title: "p99 µs", Ratio: report.RatioColumn},
 		{Name: "p99.9", Unit: "us", Title: "p99.9 µs"},
+		{Name: "max", Unit: "us", Aside: true},
 		{Name: "cpu_per_request", Unit: "us", Title: "CPU µs/request", Ratio: report.RatioColumn},
 		{Name: "cpu_per_connection", Unit: "us", Title: "CPU µs/connection", Ratio: report.RatioColumn},
 		{Name: "memory_per_connection", Unit: "B", Title: "B/connection", Ratio: report.RatioColumn},
@@ -172,7 +173,7 @@ func (j job) request() string {
 func (r *result) figures(j job) *figures {
 	n := float64(r.Counted)
 	f := &figures{disturbed: r.Usage.Disturbed(), values: map[string]float64{
-		"p50": micros(r.P50), "p99": micros(r.P99), "p99.9": micros(r.P999),
+		"p50": micros(r.P50), "p99": micros(r.P99), "p99.9": micros(r.P999), "max": micros(r.Max),
 	}}
 	rate := "rate"
 	if j.Mode == "churn" {
