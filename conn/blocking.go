@@ -40,6 +40,7 @@ type Blocking struct {
 // Blocking from here: the handler gets no further call, not even Closed.
 // Unconsumed bytes go along. Loop only: in Serve or a callback.
 func (c *Conn) Block() *Blocking {
+	c.loop.check()
 	if c.block != nil {
 		return c.block
 	}

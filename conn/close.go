@@ -149,6 +149,7 @@ func (l *loop) lastLook(c *Conn) {
 // flush sends queued bytes, calls Drained when that made room, and ends the
 // connection when that is what it was waiting for. On the loop.
 func (l *loop) flush(c *Conn) {
+	l.check()
 	c.mu.Lock()
 	c.dirty = false
 	if c.shut&shutDown != 0 {
@@ -184,6 +185,7 @@ func (l *loop) flush(c *Conn) {
 // before the descriptor is closed, so that no event finds it any more; writers
 // find it shut under its mu. Closed is the last call.
 func (l *loop) drop(c *Conn) {
+	l.check()
 	if c.flags&gone != 0 {
 		return
 	}
@@ -235,6 +237,7 @@ func (l *loop) drop(c *Conn) {
 // in no poller, with left the bytes that were read but not consumed. Closed is
 // not called. ErrPending when accepted bytes are not flushed yet. Loop only.
 func (c *Conn) Detach() (fd int, left []byte, err error) {
+	c.loop.check()
 	l := c.loop
 	c.mu.Lock()
 	if c.shut&shutDown != 0 || c.block != nil {

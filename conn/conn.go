@@ -104,6 +104,7 @@ type settings struct {
 // SetHandler replaces the handler. The old one gets no further call, not even
 // Closed. Loop only.
 func (c *Conn) SetHandler(h Handler) {
+	c.loop.check()
 	c.handler, c.traits = h, 0
 	if _, ok := h.(Drainer); ok {
 		c.traits |= hasDrained
@@ -165,6 +166,7 @@ func (c *Conn) withFD(f func(fd int)) bool {
 
 // SetIdle changes the connection's idle time-out; 0 ends it. Loop only.
 func (c *Conn) SetIdle(d time.Duration) {
+	c.loop.check()
 	own := *c.set
 	own.Idle = d
 	c.set = &own
@@ -174,6 +176,7 @@ func (c *Conn) SetIdle(d time.Duration) {
 
 // SetMinRate changes the least rate of incomplete messages. Loop only.
 func (c *Conn) SetMinRate(r Rate) {
+	c.loop.check()
 	if r.Bytes > 0 {
 		setZero(&r.Grace, 5*time.Second)
 	}

@@ -161,7 +161,6 @@ func (d *dialing) succeed(l *loop) {
 	d.stop()
 	c := d.c
 	c.token = d.token
-	c.active = l.now
 	l.slots.swap(d.token, c)
 	l.count.dialed++
 	l.begin(c, d.serve)

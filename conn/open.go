@@ -9,8 +9,10 @@ import (
 
 var errNotListening = errors.New("not a listening stream socket")
 
+// newConn may be called on any goroutine; open or dialing.succeed follows on the
+// loop.
 func newConn(l *loop, fd int, peer sock.Peer, set *settings) *Conn {
-	c := &Conn{loop: l, fd: fd, peer: peer, set: set, active: l.now}
+	c := &Conn{loop: l, fd: fd, peer: peer, set: set}
 	c.timer.Init((*patience)(c))
 	return c
 }
@@ -28,6 +30,7 @@ func (l *loop) open(c *Conn, serve Serve) {
 
 // begin asks serve for the handler of a registered connection.
 func (l *loop) begin(c *Conn, serve Serve) {
+	c.active = l.now
 	l.count.opened++
 	c.flags |= begun
 	if t := l.rt.cfg.Trace; t != nil && t.Opened != nil {
@@ -114,7 +117,6 @@ func (rt *Runtime) Adopt(fd int, o Options, serve Serve) (*Conn, error) {
 	err := l.send(task{
 		run: func() {
 			defer func() { done <- nil }() // also when serve panics
-			c.active = l.now
 			l.open(c, serve)
 		},
 		lost: func() { done <- ErrClosed },

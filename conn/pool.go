@@ -20,6 +20,7 @@ func (p *ownPool) Submit(f func()) error { return p.ants.Submit(f) }
 // work will not be done, then will not be called. then may be nil. A panic in
 // work closes the connection with a *PanicError. Loop only.
 func (c *Conn) Go(work func(), then func()) error {
+	c.loop.check()
 	if c.flags&gone != 0 {
 		return ErrClosed
 	}

@@ -165,6 +165,7 @@ func (l *loop) keep(c *Conn, rest []byte) {
 // Peek returns the unconsumed bytes: valid until the callback returns, or
 // Discard or Read is called. nil when there are none. Loop only.
 func (c *Conn) Peek() []byte {
+	c.loop.check()
 	if c.left != nil {
 		return c.left.Bytes()
 	}
@@ -180,6 +181,7 @@ func (c *Conn) Buffered() int { return len(c.Peek()) }
 // Discard consumes the first n bytes of Peek; n above Buffered consumes all.
 // Loop only.
 func (c *Conn) Discard(n int) {
+	c.loop.check()
 	if c.left == nil {
 		if l := c.loop; l.viewer == c {
 			l.view = l.view[min(max(n, 0), len(l.view)):]
