@@ -84,15 +84,3 @@ func fromSockaddr(sa unix.Sockaddr) Addr {
 	}
 	return Addr{}
 }
-
-// setPeer fills p from sa, for systems whose accept goes through x/sys.
-func setPeer(p *Peer, sa unix.Sockaddr) {
-	switch sa := sa.(type) {
-	case *unix.SockaddrInet4:
-		p.set4(sa.Addr, uint16(sa.Port))
-	case *unix.SockaddrInet6:
-		p.set6(sa.Addr, uint16(sa.Port), sa.ZoneId)
-	default:
-		*p = Peer{}
-	}
-}

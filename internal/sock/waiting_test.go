@@ -17,8 +17,10 @@ func TestWaiting(t *testing.T) {
 		}
 		sendAll(t, c, []byte("x"))
 		ready(t, s, unix.POLLIN)
-		if !Waiting(s) || !Waiting(s) {
-			t.Errorf("%s: a byte is there", url)
+		for range 2 { // looking does not take it
+			if !Waiting(s) {
+				t.Errorf("%s: a byte is there", url)
+			}
 		}
 		if got := recvAll(t, s, 1); string(got) != "x" {
 			t.Errorf("%s: Waiting took it, %q", url, got)
