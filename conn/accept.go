@@ -32,7 +32,8 @@ type acceptor struct {
 }
 
 const (
-	acceptBudget = 64 // connections taken in one turn
+	acceptBudget = 64      // connections taken in one turn
+	drainMax     = 1 << 16 // connections taken when a listener drains: no queue is longer
 	backoffMin   = 5 * time.Millisecond
 	backoffMax   = time.Second
 )
@@ -74,17 +75,21 @@ func (a *acceptor) ready(l *loop, r poller.Ready) {
 }
 
 // accept takes connections until there are none, the turn's share is used up,
-// or it has to park.
+// or it has to park. It goes on in the next turn when more may wait, also
+// behind one whose Serve panicked: their edge was this one.
 func (a *acceptor) accept(l *loop) {
 	a.queued = false
+	done := false
+	defer func() {
+		if !done && !a.queued {
+			a.queued = true
+			l.send(task{run: func() { a.accept(l) }}, 0)
+		}
+	}()
 	for range acceptBudget {
-		if !a.one(l) {
+		if done = !a.one(l); done {
 			return
 		}
-	}
-	if !a.queued {
-		a.queued = true
-		l.send(task{run: func() { a.accept(l) }}, 0)
 	}
 }
 
@@ -142,13 +147,13 @@ func passing(errno syscall.Errno) bool {
 // deal gives an accepted socket to a loop.
 func (a *acceptor) deal(l *loop, fd int, peer sock.Peer) {
 	ln := a.ln
-	if ln.max > 0 && ln.open.Load() >= ln.max || ln.rt.join() != nil {
+	if n := ln.open.Add(1); ln.max > 0 && n > ln.max || ln.rt.join() != nil {
+		ln.open.Add(-1)
 		l.count.refLimit++
 		sock.Close(fd)
 		a.refused(ErrLimit)
 		return
 	}
-	ln.open.Add(1)
 	ln.accepted.Add(1)
 	l.count.accepted++
 	to := l
@@ -252,14 +257,28 @@ func (ln *Listener) drainQueue() {
 	for _, a := range ln.accepts {
 		done.Add(1)
 		once := sync.OnceFunc(done.Done)
-		err := a.loop.send(task{lost: once, run: func() {
-			defer once()
-			for a.backoff == 0 && a.one(a.loop) {
-			}
-		}}, 0)
-		if err != nil {
-			once()
-		}
+		a.drain(once)
 	}
 	done.Wait()
+}
+
+// drain has the loop empty the queue, as far as drainMax goes, and calls done.
+// Any goroutine.
+func (a *acceptor) drain(done func()) {
+	err := a.loop.send(task{lost: done, run: func() {
+		finished := false
+		defer func() {
+			if finished {
+				done()
+			} else {
+				a.drain(done) // a Serve panicked: go on behind it
+			}
+		}()
+		for n := 0; n < drainMax && a.backoff == 0 && a.one(a.loop); n++ {
+		}
+		finished = true
+	}}, 0)
+	if err != nil {
+		done()
+	}
 }

@@ -143,7 +143,7 @@ func (ln *Listener) start(fds []int) error {
 	rt.listeners[ln] = struct{}{}
 	first := 0
 	if len(fds) == 1 {
-		first = int(rt.next.Load()) % len(rt.all)
+		first = int(rt.next.Load() % uint32(len(rt.all)))
 	}
 	for i, fd := range fds {
 		ln.accepts = append(ln.accepts, &acceptor{ln: ln, loop: rt.all[(first+i)%len(rt.all)], fd: fd})
