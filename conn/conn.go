@@ -183,5 +183,6 @@ func (c *Conn) SetMinRate(r Rate) {
 	own := *c.set
 	own.MinRate = r
 	c.set = &own
+	c.messageGoesOn()
 	c.arm()
 }

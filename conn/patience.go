@@ -58,7 +58,7 @@ func (c *Conn) due() timer.Time {
 	if d := c.set.Idle; d > 0 {
 		when = min(when, c.active.Add(d))
 	}
-	if c.rated() {
+	if c.guarded() {
 		if first := c.vigil.message.Add(c.set.MinRate.Grace); first > c.loop.now {
 			when = min(when, first)
 		} else {
@@ -68,11 +68,15 @@ func (c *Conn) due() timer.Time {
 	return when
 }
 
+// guarded reports whether a message is incomplete that has a least rate.
+func (c *Conn) guarded() bool {
+	return c.set.MinRate.Bytes > 0 && c.left != nil && c.vigil != nil && c.flags&(closing|ended) == 0
+}
+
 // rated reports whether the least rate applies: a message is incomplete, and it
 // is the peer that everybody waits for.
 func (c *Conn) rated() bool {
-	return c.set.MinRate.Bytes > 0 && c.left != nil && c.vigil != nil && c.flags&(closing|ended) == 0 &&
-		c.work == 0 && !c.paused.Load() && c.pending.Load() == 0 && c.left.Len() < c.set.InLimit
+	return c.guarded() && c.work == 0 && !c.paused.Load() && c.pending.Load() == 0 && c.left.Len() < c.set.InLimit
 }
 
 // Fire looks at the notes.
@@ -102,6 +106,9 @@ func (p *patience) Fire(now timer.Time) {
 		c.loop.count.slow++
 		c.fail(ErrSlow)
 	default:
+		if c.guarded() && !c.rated() {
+			c.messageBegan() // it was not the peer who held it up: a new grace
+		}
 		c.arm()
 	}
 }
@@ -115,6 +122,14 @@ func (c *Conn) tooSlow(now timer.Time) bool {
 		return false
 	}
 	return float64(c.received-c.vigil.msgStart) < float64(rate.Bytes)*took.Seconds()
+}
+
+// messageGoesOn gives the peer of an incomplete message a new grace after
+// somebody else had held it up.
+func (c *Conn) messageGoesOn() {
+	if c.left != nil {
+		c.messageBegan()
+	}
 }
 
 // messageBegan notes that what is left unconsumed is the start of a message.

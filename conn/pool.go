@@ -45,26 +45,36 @@ func (c *Conn) Go(work func(), then func()) error {
 func (c *Conn) labour(work func(), then func()) {
 	l, finished := c.loop, false
 	defer func() {
+		var p *PanicError
 		if v := recover(); v != nil {
-			c.CloseWith(&PanicError{Value: v, Stack: debug.Stack()})
+			p = &PanicError{Value: v, Stack: debug.Stack()}
 		} else if !finished {
-			c.CloseWith(&PanicError{Value: errGoexit})
+			p = &PanicError{Value: errGoexit}
 		}
 		// Not refused for want of room: there is at most one for each
 		// goroutine of the pool.
 		l.rt.working.Add(-1)
-		l.send(task{run: func() { l.workDone(c, then) }}, 0)
+		l.send(task{run: func() { l.workDone(c, then, p) }}, 0)
 	}()
 	work()
 	finished = true
 }
 
 // workDone is the return of a Go to the loop.
-func (l *loop) workDone(c *Conn, then func()) {
+func (l *loop) workDone(c *Conn, then func(), p *PanicError) {
 	c.work--
-	if c.flags&gone != 0 || c.cause != nil {
+	if p != nil {
+		l.count.panics++
+		if t := l.rt.cfg.Trace; t != nil && t.Panic != nil {
+			t.Panic(c, p)
+		}
+		c.fail(p)
 		return
 	}
+	if c.flags&gone != 0 || c.asks.Load()&askDrop != 0 {
+		return
+	}
+	c.messageGoesOn()
 	l.enter(c)
 	if then != nil {
 		then()

@@ -18,6 +18,7 @@ type inbox struct {
 // task is a function to run on the loop, for c if c is set and still there.
 type task struct {
 	run  func()
+	post func(*Conn) // in place of run, for c: saves Post a closure
 	c    *Conn
 	lost func() // called instead of run when the loop ends before; may be nil
 }
@@ -132,7 +133,11 @@ func (l *loop) runTask(t task) {
 		return
 	}
 	l.enter(t.c)
-	t.run()
+	if t.post != nil {
+		t.post(t.c)
+	} else {
+		t.run()
+	}
 	l.leave(t.c)
 	l.resume(t.c)
 }
@@ -153,13 +158,14 @@ func (l *loop) grant(c *Conn) {
 	if what&askTimer != 0 && c.block != nil {
 		c.block.arm(l)
 	}
+	if what&askClose != 0 { // before Drained, which is not called after Close
+		l.close(c)
+	}
 	if what&askDrained != 0 {
 		l.flush(c)
 	}
-	if what&askClose != 0 {
-		l.close(c)
-	}
 	if what&askRead != 0 {
+		c.messageGoesOn()
 		l.resume(c)
 	}
 }
@@ -182,7 +188,7 @@ func (c *Conn) Post(f func(c *Conn)) error {
 	if over {
 		return ErrClosed
 	}
-	return c.loop.send(task{run: func() { f(c) }, c: c}, c.loop.rt.cfg.PostQueue)
+	return c.loop.send(task{post: f, c: c}, c.loop.rt.cfg.PostQueue)
 }
 
 func (b *inbox) busy() bool { return len(b.tasks)+len(b.asked)+len(b.dirty) > 0 }
