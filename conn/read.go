@@ -72,6 +72,9 @@ func (l *loop) wants(c *Conn) bool {
 	if c.flags&(readable|gone|closing|ended) != readable || c.block != nil {
 		return false
 	}
+	if c.asks.Load()&(askClose|askDrop) != 0 { // the callback before asked for the end
+		return false
+	}
 	return !c.paused.Load() && c.work == 0 && (c.left == nil || c.left.Len() < c.set.InLimit)
 }
 
@@ -182,9 +185,12 @@ func (c *Conn) Buffered() int { return len(c.Peek()) }
 // Loop only.
 func (c *Conn) Discard(n int) {
 	c.loop.check()
+	if n <= 0 {
+		return // and no new message begins
+	}
 	if c.left == nil {
 		if l := c.loop; l.viewer == c {
-			l.view = l.view[min(max(n, 0), len(l.view)):]
+			l.view = l.view[min(n, len(l.view)):]
 		}
 		return
 	}

@@ -107,6 +107,9 @@ func (c *Conn) flushStage() error {
 		}
 		if n == len(p) {
 			c.finish()
+			if c.drainable() { // HighWater is below stageSize
+				c.ask(askDrained)
+			}
 			return nil
 		}
 	}
