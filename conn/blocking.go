@@ -51,7 +51,7 @@ func (c *Conn) Block() *Blocking {
 		l.view = nil
 	}
 	c.releaseLeft()
-	if c.flags&readable != 0 {
+	if c.flags&(readable|ended) != 0 {
 		b.r.set(edge)
 	}
 	b.w.set(edge) // until a send says otherwise
@@ -131,7 +131,7 @@ func (b *Blocking) try(p []byte) (int, error) {
 		b.r.set(edge) // the end stays the end
 		return 0, io.EOF
 	case errno == syscall.EAGAIN:
-		b.r.clear(over) // a hangup that was none, or this would spin
+		b.doubt()
 		return 0, nil
 	default:
 		b.r.set(edge)
@@ -182,7 +182,21 @@ func (b *Blocking) WaitRead() error {
 			b.r.set(edge)
 			return nil
 		}
-		b.r.clear(over)
+		b.doubt()
+	}
+}
+
+// doubt is what a hangup leads to that is reported although nothing is there to
+// read: left to stand it would make readers spin. It may also have come since
+// they looked, with the last edge that there will be; so look again after it is
+// taken back.
+func (b *Blocking) doubt() {
+	if b.r.state.Load()&over == 0 {
+		return
+	}
+	b.r.clear(over)
+	if sock.Waiting(b.fd) {
+		b.r.set(edge | over)
 	}
 }
 
@@ -243,7 +257,9 @@ func (b *Blocking) write(p []byte) (int, error) {
 	done := 0
 	for {
 		if s := b.w.state.Load(); s&(shutGate|expired) != 0 {
-			return done, b.await(&b.w)
+			if err := b.await(&b.w); err != nil {
+				return done, err
+			}
 		}
 		if b.c.pending.Load() > 0 { // accepted on the callback face, not sent yet
 			if err := b.awaitFlushed(); err != nil {
@@ -373,9 +389,9 @@ func (b *Blocking) raw(g *gate, f func(fd uintptr) bool) error {
 	defer b.leave()
 	for {
 		if s := g.state.Load(); s&(shutGate|expired) == 0 {
-			g.clear(edge | over)
+			was := g.state.And(^(edge | over))
 			if f(uintptr(b.fd)) {
-				g.set(edge)
+				g.set(edge | was&over) // a hangup is reported once
 				return nil
 			}
 		}

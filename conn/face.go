@@ -39,6 +39,9 @@ func (l *loop) takeBack(c *Conn) {
 	c.SetHandler(b.next)
 	// Whatever edges there were went to the Blocking: look.
 	c.flags |= opened | readable
+	if b.r.state.Load()&over != 0 {
+		c.flags |= hungUp
+	}
 	c.active = l.now
 	c.arm()
 	if prefix := b.prefix; len(prefix) > 0 {

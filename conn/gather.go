@@ -27,7 +27,9 @@ func (b *Blocking) Writev(bufs [][]byte) (int64, error) {
 	at := 0 // sent of bufs[0]
 	for {
 		if s := b.w.state.Load(); s&(shutGate|expired) != 0 {
-			return done, b.await(&b.w)
+			if err := b.await(&b.w); err != nil {
+				return done, err
+			}
 		}
 		if err := b.awaitFlushed(); err != nil {
 			return done, err
