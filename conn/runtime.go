@@ -34,6 +34,7 @@ type Runtime struct {
 	mu        sync.Mutex
 	listeners map[*Listener]struct{}
 	draining  bool
+	sealed    bool // draining, and no listener accepts any more
 	closed    bool
 	empty     chan struct{} // closed when draining and the last connection has gone
 	pool      Pool
@@ -42,6 +43,24 @@ type Runtime struct {
 
 // Start makes a Runtime and starts its loops. The caller ends it with Close.
 func Start(cfg Config) (*Runtime, error) {
+	rt, err := newRuntime(cfg)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range rt.all {
+		rt.loops.Add(1)
+		go l.run()
+	}
+	if rt.cfg.SlowCallback > 0 {
+		rt.loops.Add(1)
+		go rt.watch()
+	}
+	return rt, nil
+}
+
+// newRuntime makes a Runtime whose loops do not turn yet; a test turns them by
+// hand.
+func newRuntime(cfg Config) (*Runtime, error) {
 	cfg.setDefaults()
 	rt := &Runtime{
 		cfg:       cfg,
@@ -61,14 +80,6 @@ func Start(cfg Config) (*Runtime, error) {
 			return nil, err
 		}
 		rt.all = append(rt.all, l)
-	}
-	for _, l := range rt.all {
-		rt.loops.Add(1)
-		go l.run()
-	}
-	if cfg.SlowCallback > 0 {
-		rt.loops.Add(1)
-		go rt.watch()
 	}
 	return rt, nil
 }
@@ -110,15 +121,21 @@ func (l *loop) finish() {
 	}
 	l.mu.Lock()
 	l.dead = true
-	rest := l.inbox
+	l.batch.tasks = append(l.batch.tasks, l.inbox.tasks...)
 	l.inbox = inbox{}
 	l.mu.Unlock()
-	for _, t := range rest.tasks {
-		if t.lost != nil {
-			t.lost()
-		}
+	for len(l.batch.tasks) > 0 {
+		l.lose(pop(&l.batch.tasks))
 	}
 	l.poller.Close()
+}
+
+// lose tells who left a task that it will not run.
+func (l *loop) lose(t task) {
+	defer l.rescue()
+	if t.lost != nil {
+		t.lost()
+	}
 }
 
 // endAll drops every source; a Closed that panics ends it early.
@@ -152,11 +169,7 @@ func (rt *Runtime) Shutdown(ctx context.Context) error {
 	rt.draining = true
 	rt.mu.Unlock()
 	if first {
-		rt.closeListeners(true)
-		for _, l := range rt.all {
-			l.send(task{run: l.startDrain}, 0)
-		}
-		rt.checkEmpty()
+		rt.seal()
 	}
 	select {
 	case <-rt.empty:
@@ -175,6 +188,18 @@ func (rt *Runtime) Shutdown(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// seal is the start of Shutdown: nobody comes in any more, and who is in is told.
+func (rt *Runtime) seal() {
+	rt.closeListeners(true)
+	rt.mu.Lock()
+	rt.sealed = true // from here on none open means that all have ended
+	rt.mu.Unlock()
+	for _, l := range rt.all {
+		l.send(task{run: l.startDrain}, 0)
+	}
+	rt.checkEmpty()
+}
+
 // startDrain tells every connection of the loop that the runtime shuts down.
 func (l *loop) startDrain() {
 	l.drain = true
@@ -183,7 +208,7 @@ func (l *loop) startDrain() {
 		case *Conn:
 			l.tellShutdown(src)
 		case *dialing:
-			src.fail(l, ErrShutdown)
+			l.send(task{run: func() { src.fail(l, ErrShutdown) }}, 0)
 		}
 	})
 }
@@ -244,7 +269,7 @@ func (rt *Runtime) left(c *Conn) {
 func (rt *Runtime) checkEmpty() {
 	rt.mu.Lock()
 	defer rt.mu.Unlock()
-	if !rt.draining || rt.conns.Load() > 0 {
+	if !rt.sealed || rt.conns.Load() > 0 {
 		return
 	}
 	select {
@@ -262,7 +287,7 @@ func (rt *Runtime) isDraining() bool {
 
 // roundRobin and leastLoaded pick the loop of a new connection.
 func (rt *Runtime) roundRobin() *loop {
-	return rt.all[int(rt.next.Add(1)-1)%len(rt.all)]
+	return rt.all[(rt.next.Add(1)-1)%uint32(len(rt.all))]
 }
 
 func (rt *Runtime) leastLoaded() *loop {
