@@ -1,0 +1,40 @@
+# make test is for every change; .ci/run adds check, race and fuzz.
+FUZZTIME ?= 10s
+PLATFORMS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 \
+            freebsd/amd64 netbsd/amd64 openbsd/amd64 dragonfly/amd64
+# Folders with a go.mod of their own, run as: $(call nested,COMMAND)
+NESTED    = $(dir $(wildcard contrib/*/go.mod bench/*/go.mod))
+nested    = @set -e; for m in $(NESTED); do echo "$$m: $(1)"; (cd $$m && $(1)); done
+
+.PHONY: test check race fuzz bench doc format
+
+test: format # this platform: format, vet, and the tests of each module
+	@internal/ci/need.sh redis-server strace
+	go vet ./...
+	go test -timeout 5m ./...
+	$(call nested,go build -o /dev/null ./... && go vet ./... && go test -timeout 5m ./...)
+
+check: format # vet for each platform. From nothing each costs half a minute on two
+	@# cores, spent on compiling the library for it; unoptimised that is a quarter less.
+	@set -e; for p in $(PLATFORMS); do echo "vet $$p"; \
+		GOOS=$${p%/*} GOARCH=$${p#*/} go vet -gcflags='all=-N -l' ./...; done
+
+format:
+	@out=$$(gofmt -l .); test -z "$$out" || { echo "not formatted:"; echo "$$out"; exit 1; }
+
+race: # the same tests under the race detector, which needs a C compiler
+	@internal/ci/need.sh gcc redis-server strace
+	CGO_ENABLED=1 go test -race -timeout 10m ./...
+	$(call nested,CGO_ENABLED=1 go test -race -timeout 10m ./...)
+
+fuzz: # each fuzz target for FUZZTIME; an input that fails is left in testdata/fuzz
+	@set -e; list=$$(go test -list '^Fuzz' ./...); echo "$$list" | \
+	awk '/^Fuzz/ { f[++n] = $$1 } /^ok/ { for (i = 1; i <= n; i++) print $$2, f[i]; n = 0 }' | \
+	while read -r pkg target; do echo "$$pkg $$target"; go test -run '^$$' \
+		-fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 2s $$pkg </dev/null; done
+
+bench: # this runtime against package net; see go run ./bench -h
+	go run ./bench $(ARGS)
+
+doc: # what each package exports
+	@for p in $$(go list ./...); do go doc -all $$p; echo; done
