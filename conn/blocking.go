@@ -123,7 +123,7 @@ func (b *Blocking) try(p []byte) (int, error) {
 	n, errno := sock.Recv(b.fd, p)
 	switch {
 	case n > 0:
-		if n == len(p) {
+		if n >= min(len(p), sock.MaxIO) {
 			b.r.set(edge) // there may be more
 		}
 		return n, nil
