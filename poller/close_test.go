@@ -36,10 +36,9 @@ func TestCloseIsIdempotentAndFinal(t *testing.T) {
 }
 
 func TestCloseEndsWait(t *testing.T) {
-	each(t, func(t *testing.T, p *Poller) {
+	eachKind(t, func(t *testing.T, k kind) {
 		for _, timeout := range []time.Duration{-1, time.Hour} {
-			p, err := Open()
-			ok(t, err)
+			p := open(t, k)
 			ended := make(chan error)
 			inside := make(chan struct{})
 			go func() {
@@ -59,10 +58,9 @@ func TestCloseEndsWait(t *testing.T) {
 
 // A pending wake-up must not hide the one of Close.
 func TestCloseEndsWaitAfterWake(t *testing.T) {
-	each(t, func(t *testing.T, p *Poller) {
+	eachKind(t, func(t *testing.T, k kind) {
 		for range 200 {
-			p, err := Open()
-			ok(t, err)
+			p := open(t, k)
 			ended := make(chan error)
 			go func() {
 				var evs [1]Event
@@ -83,14 +81,38 @@ func TestCloseEndsWaitAfterWake(t *testing.T) {
 }
 
 // Whoever is between "it is open" and the system call keeps the descriptors
-// from being closed. Otherwise a Wake writes into the file that got the number
-// next: here sockets, whose peers then have something to read.
+// from being closed.
+func TestLastOneOutCloses(t *testing.T) {
+	eachKind(t, func(t *testing.T, k kind) {
+		p := open(t, k)
+		if !p.enter() || p.enterWait() != nil {
+			t.Fatal("a fresh poller lets nobody in")
+		}
+		ok(t, p.Close())
+		if p.enter() {
+			t.Fatal("a closed poller lets somebody in")
+		}
+		p.leave()
+		if err := p.kernel.wake(); err != nil {
+			t.Fatalf("closed while somebody was in Wait: %v", err)
+		}
+		if !p.leaveWait() {
+			t.Fatal("Wait did not hear of Close")
+		}
+		if err := p.kernel.wake(); !errors.Is(err, unix.EBADF) {
+			t.Fatalf("still open when everybody has left: %v", err)
+		}
+	})
+}
+
+// The same with everybody at once. A Wake that came too late would write into
+// the file that got the number next: here sockets, whose peers then have
+// something to read.
 func TestCloseUnderFire(t *testing.T) {
-	each(t, func(t *testing.T, _ *Poller) {
+	eachKind(t, func(t *testing.T, k kind) {
 		for range 150 {
 			s := newPair(t)
-			p, err := Open()
-			ok(t, err)
+			p := open(t, k)
 			var all sync.WaitGroup
 			for _, use := range []func() error{
 				p.Wake,

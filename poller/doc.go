@@ -89,7 +89,7 @@
 //
 // Those are the least of a dozen runs, the median is half as much again; trust
 // the ratios. Nearly all of it is the kernel's. Three lessons: a system call for
-// one event costs four times what an event costs in a batch, so hand over a slice
+// one event costs five times what an event costs in a batch, so hand over a slice
 // of some size; a thread that has to be woken costs more than sixty turns that
 // find work waiting; and the cheapest wake-up is the one not made.
 //

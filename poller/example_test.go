@@ -49,7 +49,8 @@ func ExamplePoller() {
 			log.Fatal(err)
 		}
 		for _, ev := range events[:n] {
-			if ev.Ready.Has(poller.Readable) {
+			// A descriptor may appear twice: it may be gone the second time.
+			if open && ev.Ready.Has(poller.Readable) {
 				open = echo(conns[ev.Token.Slot()])
 			}
 		}

@@ -26,10 +26,15 @@ type kind struct {
 // each runs test on a fresh poller of every kind and checks that nothing of it
 // is left open.
 func each(t *testing.T, test func(*testing.T, *Poller)) {
+	eachKind(t, func(t *testing.T, k kind) { test(t, open(t, k)) })
+}
+
+// eachKind is for tests that need more than one poller.
+func eachKind(t *testing.T, test func(*testing.T, kind)) {
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {
 			leak.FDs(t)
-			test(t, open(t, k))
+			test(t, k)
 		})
 	}
 }

@@ -87,7 +87,6 @@ func TestWakeAmongMoreThanFits(t *testing.T) {
 				seen[evs[0].Token] = true
 			}
 		}
-		quiet(t, p)
 	})
 }
 
