@@ -35,12 +35,15 @@ type row struct {
 // may lists the packages from the bottom up. A row of a file holds for that
 // file, in addition to its package's.
 var may = map[string]row{
-	"poller":        {others: list(xsys)},
-	"timer":         {},
-	"internal/buf":  {},
-	"internal/sock": {others: list(xsys)},
+	"poller": {others: list(xsys)},
+	"timer":  {},
 
-	"conn":         {module: list("poller", "timer", "internal/sock", "internal/buf"), others: list(xsys)},
+	"internal/invariants": {},
+	"internal/buf":        {},
+	"internal/sock":       {others: list(xsys)},
+
+	"conn": {module: list("poller", "timer", "internal/sock", "internal/buf", "internal/invariants"),
+		others: list(xsys)},
 	"conn/pool.go": {others: list(ants)},
 
 	"netconn": {module: list("conn", "timer", "internal/sock"), net: true},
@@ -62,13 +65,12 @@ var may = map[string]row{
 	"internal/script": {net: true},
 
 	// To come.
-	"internal/invariants": {},
-	"internal/h2":         {module: list("internal/buf"), others: list(hpack)},
-	"stream":              {module: list("conn", "timer", "internal/buf", "internal/h2")},
-	"idem":                {},
-	"saga":                {module: list("idem")},
-	"sched":               {module: list("timer")},
-	"sched/pool.go":       {others: list(ants)},
+	"internal/h2":   {module: list("internal/buf"), others: list(hpack)},
+	"stream":        {module: list("conn", "timer", "internal/buf", "internal/h2")},
+	"idem":          {},
+	"saga":          {module: list("idem")},
+	"sched":         {module: list("timer")},
+	"sched/pool.go": {others: list(ants)},
 }
 
 // asleep are the folders where something may sleep: programs for people to
