@@ -50,7 +50,7 @@ var may = map[string]row{
 	"metrics": {module: list("conn", "poller"), others: list(prometheus), net: true},
 
 	"internal/echo":  {module: list("conn", "netconn"), net: true},
-	"internal/drive": {module: list("conn"), net: true},
+	"internal/drive": {module: list("conn")},
 	"cmd/echo":       {module: list("conn", "netconn", "metrics", "internal/echo", "internal/drive"), net: true},
 	"bench": {module: list("conn", "netconn", "internal/echo", "internal/drive",
 		"bench/internal/line", "bench/internal/proc", "bench/internal/report"), net: true},
