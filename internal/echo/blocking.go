@@ -1,0 +1,119 @@
+package echo
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/weir-go/weir/conn"
+	"github.com/weir-go/weir/netconn"
+)
+
+// blocking is a server with a goroutine for each connection. The goroutine
+// waits for the runtime to say that bytes are there, and reads and writes by
+// itself.
+type blocking struct {
+	onRuntime
+	listeners []*netconn.Listener
+	buffers   sync.Pool // of *[]byte: lent to connections that have something to say
+	maxIdle   time.Duration
+	conns     conns
+	bytes     traffic
+}
+
+// serve is the goroutine of one connection.
+func (s *blocking) serve(c *netconn.Conn) {
+	var in, out int
+	for {
+		n, m, err := s.echo(c)
+		in, out = in+n, out+m
+		if err != nil {
+			break
+		}
+	}
+	c.Close()
+	s.bytes.add(in, out)
+	s.conns.remove(c)
+}
+
+// echo sends back what one read brings. It waits before it borrows a buffer,
+// so a connection that is silent has none. A peer that doesn't read makes Write
+// wait, and so isn't read from.
+func (s *blocking) echo(c *netconn.Conn) (in, out int, err error) {
+	if s.maxIdle > 0 {
+		c.SetDeadline(time.Now().Add(s.maxIdle))
+	}
+	if err := c.WaitRead(); err != nil {
+		return 0, 0, err
+	}
+	buffer := s.buffers.Get().(*[]byte)
+	in, err = c.Read(*buffer)
+	if err == nil {
+		out, err = c.Write((*buffer)[:in])
+	}
+	s.buffers.Put(buffer)
+	return in, out, err
+}
+
+// accept starts the goroutines. The only error there is says that the listener
+// was closed: the runtime itself waits out a lack of descriptors.
+func (s *blocking) accept(l *netconn.Listener) {
+	for {
+		c, err := l.AcceptConn()
+		if err != nil {
+			return
+		}
+		if s.conns.add(c) {
+			go s.serve(c)
+		}
+	}
+}
+
+// serveBlocking starts a runtime and listens on it with the face of package
+// net.
+func serveBlocking(cfg Config) (face, error) {
+	rt, err := conn.Start(cfg.Config)
+	if err != nil {
+		return nil, err
+	}
+	listeners, err := open(cfg,
+		func(at conn.Addr) (*netconn.Listener, error) { return netconn.Listen(rt, at) },
+		func(fd int) (*netconn.Listener, error) { return netconn.ListenConfig{}.Adopt(rt, fd) })
+	if err != nil {
+		rt.Close()
+		return nil, err
+	}
+	s := &blocking{
+		onRuntime: onRuntime{rt: rt, addr: addrOf(listeners[0].Addr())},
+		listeners: listeners,
+		maxIdle:   cfg.MaxIdle,
+	}
+	s.buffers.New = func() any {
+		buffer := make([]byte, cfg.BufferSize)
+		return &buffer
+	}
+	for _, l := range listeners {
+		go s.accept(l)
+	}
+	return s, nil
+}
+
+func (s *blocking) Totals() Totals { return s.bytes.totals(s.conns.total()) }
+
+func (s *blocking) Shutdown(ctx context.Context) error {
+	s.stopListening()
+	return errors.Join(s.conns.drain(ctx), s.rt.Close())
+}
+
+func (s *blocking) Close() error {
+	s.stopListening()
+	s.conns.cut()
+	return s.rt.Close()
+}
+
+func (s *blocking) stopListening() {
+	for _, l := range s.listeners {
+		l.Close()
+	}
+}
