@@ -25,7 +25,7 @@ func (l *Load) pace() (stop func()) {
 	go func() {
 		defer close(done)
 		events := make([]poller.Event, 1)
-		for n := len(l.clients); ; n++ { // begin has seen to the first of each
+		for n := 0; ; n++ {
 			for wait := l.when(n) - l.now(); wait > 0; wait = l.when(n) - l.now() {
 				if _, err := alarm.Wait(events, wait); err != nil {
 					return

@@ -2,6 +2,7 @@ package drive
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net"
 	"testing"
@@ -188,9 +189,22 @@ func TestSwallowedMessagesAreCounted(t *testing.T) {
 		"idle":      {Conns: 2, Mode: Idle},
 	} {
 		t.Run(name, func(t *testing.T) {
-			to := wrong(t, func(c net.Conn) { io.Copy(io.Discard, c) })
-			config.To, config.For, config.Patience = to, short50, short50
-			r, err := Run(t.Context(), runtimeFor(t, 2), config)
+			sent := make(chan struct{}, 2)
+			to := wrong(t, func(c net.Conn) {
+				io.CopyN(io.Discard, c, 1)
+				sent <- struct{}{}
+				io.Copy(io.Discard, c)
+			})
+			ctx, cancel := context.WithCancel(t.Context())
+			go func() {
+				<-sent
+				<-sent
+				if config.Mode != Idle {
+					cancel() // both connections have a message out
+				}
+			}()
+			config.To, config.Patience = to, short50
+			r, err := Run(ctx, runtimeFor(t, 2), config)
 			if config.Mode == Idle {
 				require.ErrorIs(t, err, ErrStuck) // no connection is left to hold
 				return
