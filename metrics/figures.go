@@ -1,0 +1,123 @@
+package metrics
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/weir-go/weir/conn"
+)
+
+const (
+	count = prometheus.CounterValue // only grows
+	level = prometheus.GaugeValue   // as it is now
+)
+
+// figure is one number of the whole runtime. Rows of one name follow each
+// other, and each has another reason.
+type figure struct {
+	kind   prometheus.ValueType
+	name   string
+	reason string // "" for a figure that isn't split by reason
+	help   string
+	read   func(*conn.Stats) float64
+}
+
+var figures = []figure{
+	{level, "connections", "", "Connections open now.",
+		func(s *conn.Stats) float64 { return float64(s.Conns) }},
+	{count, "connections_opened_total", "", "Connections opened: accepted, dialed and adopted ones.",
+		func(s *conn.Stats) float64 { return float64(s.Opened) }},
+	{count, "connections_closed_total", "", "Connections closed, whatever the cause.",
+		func(s *conn.Stats) float64 { return float64(s.Closed) }},
+	{count, "connections_accepted_total", "", "Connections accepted by listeners.",
+		func(s *conn.Stats) float64 { return float64(s.Accepted) }},
+	{count, "connections_dialed_total", "", "Connections dialed from here.",
+		func(s *conn.Stats) float64 { return float64(s.Dialed) }},
+
+	{count, "connections_cut_total", "idle", "Connections ended from here before they were done, by reason.",
+		func(s *conn.Stats) float64 { return float64(s.IdleCloses) }},
+	{count, "connections_cut_total", "slow", "",
+		func(s *conn.Stats) float64 { return float64(s.SlowCloses) }},
+	{count, "connections_cut_total", "abort", "",
+		func(s *conn.Stats) float64 { return float64(s.Aborts) }},
+
+	{count, "accepts_refused_total", "descriptors", "Peers turned away, by reason.",
+		func(s *conn.Stats) float64 { return float64(s.RefusedFDs) }},
+	{count, "accepts_refused_total", "limit", "",
+		func(s *conn.Stats) float64 { return float64(s.RefusedLimit) }},
+	{count, "accepts_refused_total", "memory", "",
+		func(s *conn.Stats) float64 { return float64(s.RefusedMemory) }},
+	{count, "accepts_refused_total", "shutdown", "",
+		func(s *conn.Stats) float64 { return float64(s.RefusedShutdown) }},
+	{count, "accepts_refused_total", "handler", "",
+		func(s *conn.Stats) float64 { return float64(s.RefusedHandler) }},
+	{count, "accept_errors_total", "", "Errors that accept returned.",
+		func(s *conn.Stats) float64 { return float64(s.AcceptErrors) }},
+
+	{count, "read_bytes_total", "", "Bytes read from sockets, on the callback face.",
+		func(s *conn.Stats) float64 { return float64(s.BytesRead) }},
+	{count, "written_bytes_total", "", "Bytes that sockets took, on the callback face.",
+		func(s *conn.Stats) float64 { return float64(s.BytesWritten) }},
+	{count, "read_pauses_total", "", "Times that a connection was read no further because its input was at its limit.",
+		func(s *conn.Stats) float64 { return float64(s.ReadPauses) }},
+	{count, "writes_refused_total", "full", "Writes not taken whole: the connection was at its high mark, or all together at the budget.",
+		func(s *conn.Stats) float64 { return float64(s.Full) }},
+	{count, "writes_refused_total", "budget", "",
+		func(s *conn.Stats) float64 { return float64(s.BudgetRefusals) }},
+	{level, "budget_used_bytes", "", "Bytes that connections hold now: queued output and unconsumed input.",
+		func(s *conn.Stats) float64 { return float64(s.BudgetUsed) }},
+	{level, "budget_limit_bytes", "", "Bytes that connections may hold together.",
+		func(s *conn.Stats) float64 { return float64(s.BudgetLimit) }},
+
+	{count, "posts_refused_total", "", "Functions that a loop's queue had no room for.",
+		func(s *conn.Stats) float64 { return float64(s.PostBusy) }},
+	{level, "work_running", "", "Functions given to the pool that have not come back to their loop.",
+		func(s *conn.Stats) float64 { return float64(s.Working) }},
+	{count, "work_refused_total", "", "Functions that the pool had no room for.",
+		func(s *conn.Stats) float64 { return float64(s.PoolBusy) }},
+	{count, "panics_total", "", "Panics in handlers; each closed its connection.",
+		func(s *conn.Stats) float64 { return float64(s.Panics) }},
+	{count, "slow_callbacks_total", "", "Callbacks that held their loop longer than the watchdog allows.",
+		func(s *conn.Stats) float64 { return float64(s.SlowCallbacks) }},
+}
+
+// loopFigure is one number of each loop.
+type loopFigure struct {
+	kind prometheus.ValueType
+	name string
+	help string
+	read func(*conn.LoopStats) float64
+}
+
+var loopFigures = []loopFigure{
+	{level, "connections", "Connections that the loop owns now.",
+		func(s *conn.LoopStats) float64 { return float64(s.Conns) }},
+	{count, "turns_total", "Turns: one wait and the work that it brought.",
+		func(s *conn.LoopStats) float64 { return float64(s.Turns) }},
+	{count, "events_total", "Readiness events that the kernel reported.",
+		func(s *conn.LoopStats) float64 { return float64(s.Events) }},
+	{count, "stale_events_total", "Events dropped because their connection had gone before.",
+		func(s *conn.LoopStats) float64 { return float64(s.Stale) }},
+	{count, "posted_total", "Functions that other goroutines handed to the loop.",
+		func(s *conn.LoopStats) float64 { return float64(s.Posted) }},
+	{count, "wakes_total", "Times that another goroutine woke the loop from its wait.",
+		func(s *conn.LoopStats) float64 { return float64(s.Wakes) }},
+	{count, "wakes_coalesced_total", "Wake-ups saved because the loop was awake, or being woken already.",
+		func(s *conn.LoopStats) float64 { return float64(s.WakesCoalesced) }},
+	{count, "timers_total", "Timers that fired.",
+		func(s *conn.LoopStats) float64 { return float64(s.Timers) }},
+}
+
+// loopHistogram is one histogram of each loop.
+type loopHistogram struct {
+	name   string
+	help   string
+	bounds bounds
+	read   func(*conn.LoopStats) *conn.Histogram
+}
+
+var loopHistograms = []loopHistogram{
+	{"turn_seconds", "Time that a turn worked, its wait not counted.", turnTime,
+		func(s *conn.LoopStats) *conn.Histogram { return &s.TurnTime }},
+	{"turn_events", "Events that one wait returned.", turnEvents,
+		func(s *conn.LoopStats) *conn.Histogram { return &s.TurnEvents }},
+}
