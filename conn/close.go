@@ -172,7 +172,7 @@ func (l *loop) flush(c *Conn) {
 		}
 		return
 	}
-	if drained && c.traits&hasDrained != 0 && c.flags&(closing|opened) == opened {
+	if drained && c.traits&hasDrained != 0 && c.flags&(closing|opened) == opened && c.asks.Load()&(askClose|askDrop) == 0 {
 		l.enter(c)
 		c.handler.(Drainer).Drained(c)
 		l.leave(c)

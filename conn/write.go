@@ -123,7 +123,7 @@ func (c *Conn) flushStage() error {
 // the connection.
 func (c *Conn) send(p []byte) (int, error) {
 	done := 0
-	for {
+	for done < len(p) {
 		n, errno := sock.Send(c.fd, p[done:])
 		if errno != 0 {
 			if errno == syscall.EAGAIN {
@@ -132,10 +132,9 @@ func (c *Conn) send(p []byte) (int, error) {
 			return done, c.broken(os.NewSyscallError("send", errno))
 		}
 		c.wrote(n)
-		if done += n; done == len(p) {
-			return done, nil
-		}
+		done += n
 	}
+	return done, nil
 }
 
 // queue keeps what the kernel did not take of p[done:], as far as the marks and
