@@ -1,0 +1,75 @@
+package netconn
+
+import (
+	"io"
+
+	"github.com/weir-go/weir/internal/buf"
+)
+
+// copySize is what one step of a copy moves at most, in bytes: as io.Copy's.
+const copySize = 32 << 10
+
+// ReadFrom sends all of r. From a file it has the kernel do it, where the
+// kernel can (sendfile on Linux); else it copies through a pooled buffer, which
+// it holds only while bytes move if r has a WaitRead, as a Conn has.
+func (c *Conn) ReadFrom(r io.Reader) (int64, error) {
+	if n, err, handled := c.sendFile(r); handled {
+		return n, c.fail("readfrom", err)
+	}
+	return move(c, r)
+}
+
+// WriteTo writes everything that is read from c to w, until the peer's end. It
+// holds a buffer only while bytes move.
+func (c *Conn) WriteTo(w io.Writer) (int64, error) { return move(w, c) }
+
+// move is io.Copy that owns no buffer while the source is silent.
+func move(w io.Writer, r io.Reader) (total int64, err error) {
+	for {
+		wait(r)
+		n, err := step(w, r)
+		total += int64(n)
+		if err != nil {
+			return total, unlessEOF(err)
+		}
+	}
+}
+
+// wait returns when a Read of r would not block, if r can tell.
+func wait(r io.Reader) {
+	if limited, ok := r.(*io.LimitedReader); ok {
+		if limited.N <= 0 {
+			return // its Read returns at once
+		}
+		r = limited.R
+	}
+	if c, ok := r.(interface{ WaitRead() error }); ok {
+		_ = c.WaitRead() // the Read that follows says the same
+	}
+}
+
+// step moves what one Read gives. The buffer goes back to the pool even if r or
+// w panics.
+func step(w io.Writer, r io.Reader) (int, error) {
+	b := buf.Get(copySize)
+	defer buf.Put(b)
+	n, err := r.Read(b)
+	if n == 0 {
+		return 0, err
+	}
+	written, werr := w.Write(b[:n])
+	switch {
+	case werr != nil:
+		return written, werr
+	case written < n:
+		return written, io.ErrShortWrite
+	}
+	return written, err
+}
+
+func unlessEOF(err error) error {
+	if err == io.EOF {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,242 @@
+package netconn
+
+import (
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/weir-go/weir/conn"
+)
+
+// queueDefault is how many accepted connections may wait for Accept.
+const queueDefault = 1024
+
+// ListenConfig says how a Listener is made. The zero value works.
+type ListenConfig struct {
+	conn.ListenConfig
+
+	// Queue is how many accepted connections may wait for an Accept. 0: 1024.
+	// What comes in while the queue is full is closed at once and counted
+	// (Listener.Refused): a server that does not keep up says so, instead of
+	// letting its clients wait for an answer that comes too late.
+	Queue int
+
+	// Serve, if set, gets the connections first, on the callback face: to read
+	// a PROXY header, say, and then to offer them to this Listener, by the
+	// function it is given (see Listener.Offer), or to another one. It may be
+	// called before Listen has returned. nil: all are offered at once.
+	Serve func(c *conn.Conn, offer func(*conn.Conn) error) conn.Handler
+}
+
+// Listener is a net.Listener: its connections are *Conn. All methods may be
+// called from any goroutine unless they say otherwise.
+//
+//	accept(2) on a loop ──► Offer ──► queue (bounded) ──► Accept
+type Listener struct {
+	socket *conn.Listener // nil: fed by Offer only
+	addr   net.Addr
+	queue  chan *Conn
+	gone   chan struct{} // closed by Close
+
+	refused atomic.Uint64
+
+	// Guarded by mu. Offer puts into the queue under mu, so that Close, which
+	// empties it, has seen the last one.
+	mu     sync.Mutex
+	closed bool
+
+	deadline deadline
+}
+
+// Listen opens a listening socket on rt with the zero ListenConfig.
+func Listen(rt *conn.Runtime, at conn.Addr) (*Listener, error) {
+	return ListenConfig{}.Listen(rt, at)
+}
+
+// Listen opens a listening socket on rt. Port 0 lets the kernel choose; Addr
+// tells which.
+func (lc ListenConfig) Listen(rt *conn.Runtime, at conn.Addr) (*Listener, error) {
+	l := lc.listener()
+	socket, err := lc.ListenConfig.Listen(rt, at, lc.serve(l))
+	if err != nil {
+		a := netAddr(at, !at.IsUnix())
+		return nil, &net.OpError{Op: "listen", Net: a.Network(), Addr: a, Err: cause(err)}
+	}
+	l.adopt(socket)
+	return l, nil
+}
+
+// Adopt is Listen for a socket that listens already, one from conn.ListenFDs.
+// fd belongs to the Listener afterwards, also after an error.
+func (lc ListenConfig) Adopt(rt *conn.Runtime, fd int) (*Listener, error) {
+	l := lc.listener()
+	socket, err := lc.ListenConfig.Adopt(rt, fd, lc.serve(l))
+	if err != nil {
+		return nil, &net.OpError{Op: "listen", Net: "fd", Err: cause(err)}
+	}
+	l.adopt(socket)
+	return l, nil
+}
+
+// NewListener returns a Listener without a socket: it hands out what is given
+// to Offer. Several of them behind one port, told apart by their first bytes,
+// are several servers on one port. addr is what Addr returns; queue as in
+// ListenConfig.
+func NewListener(addr net.Addr, queue int) *Listener {
+	l := ListenConfig{Queue: queue}.listener()
+	l.addr = addr
+	return l
+}
+
+func (lc ListenConfig) listener() *Listener {
+	queue := lc.Queue
+	if queue <= 0 {
+		queue = queueDefault
+	}
+	return &Listener{queue: make(chan *Conn, queue), gone: make(chan struct{})}
+}
+
+// serve is what the runtime calls for each connection accepted.
+func (lc ListenConfig) serve(l *Listener) conn.Serve {
+	if lc.Serve != nil {
+		offer := l.Offer
+		return func(c *conn.Conn) conn.Handler { return lc.Serve(c, offer) }
+	}
+	return func(c *conn.Conn) conn.Handler {
+		// Not taken over: a nil Handler without Block closes it.
+		_ = l.Offer(c)
+		return nil
+	}
+}
+
+// adopt completes a Listener with its socket. Connections may have been
+// offered before: they touch neither field.
+func (l *Listener) adopt(socket *conn.Listener) {
+	l.socket = socket
+	l.addr = netAddr(socket.Addr(), !socket.Addr().IsUnix())
+}
+
+// Offer moves c to the blocking face and queues it for Accept, with the bytes
+// that were not consumed. Loop only: within Serve or a callback of c, which
+// then has no say any more. When there is no room (conn.ErrFull) or the
+// Listener is closed (conn.ErrClosed), c stays as it was and the caller
+// decides; in a callback, returning the error closes it.
+func (l *Listener) Offer(c *conn.Conn) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return conn.ErrClosed
+	}
+	// Only Offer puts in, and only under mu: room seen here is room still there
+	// below.
+	if len(l.queue) == cap(l.queue) {
+		l.refused.Add(1)
+		return conn.ErrFull
+	}
+	l.queue <- FromBlocking(c.Block())
+	return nil
+}
+
+// Accept returns the next connection, a *Conn. After Close its error is
+// net.ErrClosed, after the deadline os.ErrDeadlineExceeded. It returns no
+// others: what goes wrong in accept(2), a lack of descriptors say, the runtime
+// waits out.
+func (l *Listener) Accept() (net.Conn, error) {
+	c, err := l.AcceptConn()
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// AcceptConn is Accept with the type it has.
+func (l *Listener) AcceptConn() (*Conn, error) {
+	passed := l.deadline.wait()
+	// A deadline in the past and Close win over a connection that is there.
+	select {
+	case <-l.gone:
+		return nil, l.fail("accept", net.ErrClosed)
+	case <-passed:
+		return nil, l.fail("accept", os.ErrDeadlineExceeded)
+	default:
+	}
+	select {
+	case c := <-l.queue:
+		return c, nil
+	case <-l.gone:
+		return nil, l.fail("accept", net.ErrClosed)
+	case <-passed:
+		return nil, l.fail("accept", os.ErrDeadlineExceeded)
+	}
+}
+
+// Close stops listening: when it returns the port is free again, Accepts in
+// flight have their error, and connections that nobody accepted are closed.
+// Those accepted are not touched.
+func (l *Listener) Close() error {
+	l.mu.Lock()
+	again := l.closed
+	l.closed = true
+	l.mu.Unlock()
+	if again {
+		return l.fail("close", net.ErrClosed)
+	}
+	close(l.gone)
+	l.deadline.set(time.Time{})
+	var err error
+	if l.socket != nil {
+		err = l.socket.Close()
+	}
+	for {
+		select {
+		case c := <-l.queue:
+			c.Close()
+		default:
+			return l.fail("close", err)
+		}
+	}
+}
+
+// Addr returns the *net.TCPAddr or *net.UnixAddr the Listener is bound to. It
+// is the same each time and must not be changed.
+func (l *Listener) Addr() net.Addr { return l.addr }
+
+// SetDeadline makes Accept, also one in flight, return an error when t has
+// passed. The zero time removes it.
+func (l *Listener) SetDeadline(t time.Time) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return l.fail("set", net.ErrClosed)
+	}
+	l.deadline.set(t)
+	return nil
+}
+
+// File returns a duplicate of the listening descriptor: to hand it to another
+// process that goes on listening when this one has closed.
+func (l *Listener) File() (*os.File, error) {
+	if l.socket == nil {
+		return nil, l.fail("file", os.ErrInvalid)
+	}
+	fd, err := l.socket.Dup()
+	if err != nil {
+		return nil, l.fail("file", err)
+	}
+	return os.NewFile(uintptr(fd), l.addr.Network()+":"+l.addr.String()), nil
+}
+
+// Waiting returns how many connections are in the queue now.
+func (l *Listener) Waiting() int { return len(l.queue) }
+
+// Refused counts the connections that came while the queue was full.
+func (l *Listener) Refused() uint64 { return l.refused.Load() }
+
+func (l *Listener) fail(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &net.OpError{Op: op, Net: l.addr.Network(), Addr: l.addr, Err: cause(err)}
+}
