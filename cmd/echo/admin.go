@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/weir-go/weir/conn"
+	"github.com/weir-go/weir/internal/echo"
+	"github.com/weir-go/weir/metrics"
+	"github.com/weir-go/weir/netconn"
+)
+
+// admin is a web server for people and machines that look after the echo
+// server: net/http, unchanged, on a small runtime of its own. So it shows up in
+// none of the figures, and answers while the server drains.
+type admin struct {
+	url  string
+	rt   *conn.Runtime
+	http http.Server
+}
+
+// serveAdmin starts it, unless at is empty.
+func serveAdmin(ctx context.Context, at string, s *echo.Server, face string) (*admin, error) {
+	a := &admin{}
+	if at == "" {
+		return a, nil
+	}
+	addr, err := resolve(ctx, at)
+	if err != nil {
+		return nil, err
+	}
+	if a.rt, err = conn.Start(conn.Config{Loops: 1}); err != nil {
+		return nil, err
+	}
+	l, err := netconn.Listen(a.rt, addr)
+	if err != nil {
+		a.rt.Close()
+		return nil, listenAdvice(addr, err)
+	}
+	a.url = url(addr)
+	if tcp, ok := l.Addr().(*net.TCPAddr); ok {
+		a.url = "http://" + reachable(conn.TCP(tcp.AddrPort())).String()
+	}
+	a.http.Handler = pages(s, face)
+	a.http.ReadHeaderTimeout = 10 * time.Second
+	go a.http.Serve(l) // until close
+	return a, nil
+}
+
+func (a *admin) close() {
+	if a.rt != nil {
+		a.http.Close()
+		a.rt.Close()
+	}
+}
+
+// pages is what there is to see.
+func pages(s *echo.Server, face string) http.Handler {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if rt := s.Runtime(); rt != nil {
+		registry.MustRegister(metrics.NewRuntime("echo", rt))
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, "echo, %s face\n\n/metrics\n/stats\n/debug/pprof/\n", face)
+	})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /stats", stats(s, face, time.Now()))
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	return mux
+}
+
+// stats answers with everything there is to know, as JSON.
+func stats(s *echo.Server, face string, began time.Time) http.HandlerFunc {
+	type answer struct {
+		Face    string
+		Listen  string
+		Uptime  float64 // seconds
+		Open    int     // connections now
+		Totals  echo.Totals
+		Runtime *conn.Stats `json:",omitempty"` // std has none
+	}
+	return func(w http.ResponseWriter, _ *http.Request) {
+		a := answer{
+			Face: face, Listen: url(s.Addr()), Uptime: time.Since(began).Seconds(),
+			Open: s.Open(), Totals: s.Totals(),
+		}
+		if rt := s.Runtime(); rt != nil {
+			all := rt.Stats()
+			a.Runtime = &all
+		}
+		w.Header().Set("Content-Type", "application/json")
+		e := json.NewEncoder(w)
+		e.SetIndent("", "  ")
+		e.Encode(a) // fails only when the asker has gone
+	}
+}

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/weir-go/weir/internal/echo"
+)
+
+// options are the command line.
+type options struct {
+	loops int
+
+	// Of the server.
+	listen string
+	face   string
+	admin  string
+	trace  bool
+	drain  time.Duration
+
+	// Of the driver.
+	drive    string
+	conns    int
+	size     int
+	pipeline int
+	rate     int
+	window   time.Duration
+}
+
+const usage = `An echo server, and the driver that puts load on it.
+
+  echo [flags]                     serve
+  echo -drive HOST:PORT [flags]    drive
+
+Serve:
+  -listen ADDR   tcp://HOST:PORT, HOST:PORT or unix:///PATH (tcp://127.0.0.1:9000).
+                 Sockets of socket activation (LISTEN_FDS) come first.
+  -face FACE     callback, blocking, or std: package net, for comparison (callback)
+  -loops N       loops of the runtime; 0 is one for each core, at most 4 (0)
+  -admin ADDR    serve /metrics, /stats and /debug/pprof/ there
+  -v             show what happens, a line for each event
+  -drain D       how long SIGINT and SIGTERM wait for connections to end (10s)
+
+Drive:
+  -drive ADDR    where the server is, as for -listen
+  -conns N       connections (64)
+  -size B        bytes of a message (64)
+  -pipeline K    messages under way on each connection (1)
+  -rate N        messages a second, whether or not the server keeps up;
+                 0 sends the next when one has come back (0)
+  -for D         how long (5s)
+  -loops N       as above
+`
+
+// onlyDriving and onlyServing are the flags that mean nothing to the other.
+var (
+	onlyDriving = []string{"conns", "size", "pipeline", "rate", "for"}
+	onlyServing = []string{"listen", "face", "admin", "v", "drain"}
+)
+
+// parse reads the command line. What is wrong with it is written to errs.
+func parse(args []string, errs io.Writer) (o options, err error) {
+	f := flag.NewFlagSet("echo", flag.ContinueOnError)
+	f.SetOutput(errs)
+	f.Usage = func() { fmt.Fprint(errs, usage) }
+	f.IntVar(&o.loops, "loops", 0, "")
+	f.StringVar(&o.listen, "listen", "tcp://127.0.0.1:9000", "")
+	f.StringVar(&o.face, "face", string(echo.Callback), "")
+	f.StringVar(&o.admin, "admin", "", "")
+	f.BoolVar(&o.trace, "v", false, "")
+	f.DurationVar(&o.drain, "drain", 10*time.Second, "")
+	f.StringVar(&o.drive, "drive", "", "")
+	f.IntVar(&o.conns, "conns", 64, "")
+	f.IntVar(&o.size, "size", 64, "")
+	f.IntVar(&o.pipeline, "pipeline", 1, "")
+	f.IntVar(&o.rate, "rate", 0, "")
+	f.DurationVar(&o.window, "for", 5*time.Second, "")
+	if err := f.Parse(args); err != nil {
+		return o, err
+	}
+	if err := o.check(f); err != nil {
+		fmt.Fprintf(errs, "echo: %v\nRun echo -h for all flags.\n", err)
+		return o, err
+	}
+	return o, nil
+}
+
+// check finds what the flag package can't.
+func (o options) check(f *flag.FlagSet) error {
+	if f.NArg() > 0 {
+		return fmt.Errorf("what is %q for? Everything is said by flags", f.Arg(0))
+	}
+	strangers, mode := onlyDriving, "without -drive"
+	if o.drive != "" {
+		strangers, mode = onlyServing, "with -drive"
+	}
+	var err error
+	f.Visit(func(given *flag.Flag) {
+		for _, name := range strangers {
+			if given.Name == name {
+				err = fmt.Errorf("-%s means nothing %s", name, mode)
+			}
+		}
+	})
+	switch face := echo.Face(o.face); {
+	case err != nil:
+		return err
+	case face != echo.Callback && face != echo.Blocking && face != echo.Std:
+		return fmt.Errorf("-face %s: there are callback, blocking and std", o.face)
+	case face == echo.Std && o.trace:
+		return errors.New("-v shows the events of Weir's loops, which -face std doesn't have")
+	case o.loops < 0 || o.loops > 256:
+		return fmt.Errorf("-loops %d: from 0 to 256", o.loops)
+	case o.drive == "":
+		return nil
+	}
+	for name, n := range map[string]int{"conns": o.conns, "size": o.size, "pipeline": o.pipeline} {
+		if n <= 0 {
+			return fmt.Errorf("-%s %d: must be 1 or more", name, n)
+		}
+	}
+	if o.rate < 0 || o.window <= 0 {
+		return errors.New("-rate and -for can't be negative, and -for must be some time")
+	}
+	return nil
+}
