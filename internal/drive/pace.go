@@ -46,13 +46,13 @@ func (l *Load) pace() (stop func()) {
 	}
 }
 
-// overdue counts the messages that were due and that no client could begin,
-// because it had Pipeline of them under way.
+// overdue counts the messages that were due and couldn't be begun, because
+// their client had Pipeline of them under way.
 func (l *Load) overdue(now time.Duration) (count uint64) {
 	for _, c := range l.clients {
 		p := c.(*peer)
 		p.tally.mu.Lock()
-		for n := p.nth; l.when(n) <= now; n += len(l.clients) {
+		for n := p.nth; p.out == l.cfg.Pipeline && l.when(n) <= now; n += len(l.clients) {
 			count++
 		}
 		p.tally.mu.Unlock()
