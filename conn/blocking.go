@@ -60,8 +60,8 @@ func (c *Conn) Block() *Blocking {
 	}
 	l.heap.Stop(&c.timer)
 	c.mu.Lock()
-	if len(l.stage) > 0 && l.current.Load() == c {
-		c.flushStage()
+	if len(l.stage) > 0 && c.inside() {
+		c.flushStage(false)
 	}
 	c.block = b
 	c.mu.Unlock()

@@ -53,7 +53,7 @@ func (c *Conn) CloseWrite() error {
 		return ErrClosed
 	}
 	c.shut |= shutWrite | finAsked
-	if c.loop.current.Load() == c && len(c.loop.stage) > 0 {
+	if c.inside() && len(c.loop.stage) > 0 {
 		return nil // flushStage comes to it
 	}
 	return c.push()
@@ -244,8 +244,8 @@ func (c *Conn) Detach() (fd int, left []byte, err error) {
 		c.mu.Unlock()
 		return -1, nil, ErrClosed
 	}
-	if len(l.stage) > 0 && l.current.Load() == c {
-		if err := c.flushStage(); err != nil {
+	if len(l.stage) > 0 && c.inside() {
+		if err := c.flushStage(false); err != nil {
 			c.mu.Unlock()
 			return -1, nil, err
 		}

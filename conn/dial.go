@@ -189,9 +189,9 @@ func (d *dialing) fail(l *loop, err error) {
 		l.slots.remove(d.token)
 	}
 	d.discard(l)
-	l.current.Store(&l.nobody)
+	l.enter(&l.nobody)
 	d.failed(err)
-	l.current.Store(nil)
+	l.exit()
 }
 
 func (d *dialing) discard(l *loop) {

@@ -18,6 +18,7 @@ import (
 type loop struct {
 	rt    *Runtime
 	index int
+	trace *Trace // the runtime's, nearer
 
 	// Owned by the loop's goroutine.
 	poller  *poller.Poller
@@ -29,7 +30,7 @@ type loop struct {
 	next    int     // of events, the first not yet handled
 	in      []byte  // what fill reads into
 	view    []byte  // unconsumed part of in, while the handler of viewer looks at it
-	viewer  *Conn   // whose bytes view are
+	viewer  *Conn   // whose callback runs now, and whose bytes view are
 	greedy  []*Conn // had their share of a turn and have more to read
 	turn2   []*Conn // greedy of the turn before: theirs now
 	batch   inbox   // what is being worked off
@@ -42,9 +43,10 @@ type loop struct {
 	nobody  Conn    // stands in for a connection while a posted function runs
 	turnSeq atomic.Uint64
 
-	// current is the connection whose callback runs now. Writers of other
+	// current is the token of the connection whose callback runs now, 0 when
+	// none does; a token, because storing a pointer costs more. Writers of other
 	// goroutines read it under their connection's mu, the watchdog any time.
-	current atomic.Pointer[Conn]
+	current atomic.Uint64
 	stage   []byte // what that callback has written, guarded by its mu
 
 	conns        atomic.Int64
@@ -67,13 +69,13 @@ func newLoop(rt *Runtime, index int) (*loop, error) {
 		return nil, err
 	}
 	l := &loop{
-		rt: rt, index: index, poller: p,
+		rt: rt, index: index, poller: p, trace: rt.cfg.Trace,
 		events: make([]poller.Event, rt.cfg.Events),
 		in:     make([]byte, rt.cfg.ReadSize),
 		stage:  make([]byte, 0, stageSize),
 		now:    timer.Now(),
 	}
-	l.nobody.loop, l.nobody.fd = l, -1
+	l.nobody.loop, l.nobody.fd, l.nobody.token = l, -1, nobodyToken
 	return l, nil
 }
 
@@ -112,7 +114,7 @@ func (l *loop) turn(timeout time.Duration) {
 	}
 	took := timer.Now().Sub(l.now)
 	l.publish(n, took)
-	if t := l.rt.cfg.Trace; t != nil && t.Turn != nil {
+	if t := l.trace; t != nil && t.Turn != nil {
 		t.Turn(l.index, n, took)
 	}
 	l.manners()
@@ -180,7 +182,7 @@ func (l *loop) work() (done bool) {
 // dispatch finds out whose event it is. The source may have left since the
 // kernel made it: then it is nobody's.
 func (l *loop) dispatch(ev *poller.Event) {
-	if t := l.rt.cfg.Trace; t != nil && t.Event != nil {
+	if t := l.trace; t != nil && t.Event != nil {
 		t.Event(l.index, l.id(ev.Token), ev.Ready)
 	}
 	src := l.slots.find(ev.Token)
@@ -195,16 +197,22 @@ func (l *loop) dispatch(ev *poller.Event) {
 // writes gather in the stage.
 func (l *loop) enter(c *Conn) {
 	l.viewer = c
-	l.current.Store(c)
+	l.current.Store(uint64(c.token))
+}
+
+// exit is leave for a callback that is no connection's.
+func (l *loop) exit() {
+	l.viewer = nil
+	l.current.Store(0)
 }
 
 func (l *loop) leave(c *Conn) {
 	rest := l.view
 	l.view, l.viewer = nil, nil
 	c.mu.Lock()
-	l.current.Store(nil)
+	l.current.Store(0)
 	if len(l.stage) > 0 {
-		c.flushStage()
+		c.flushStage(true)
 	}
 	c.mu.Unlock()
 	if len(rest) > 0 {
@@ -214,6 +222,13 @@ func (l *loop) leave(c *Conn) {
 		l.settle(c)
 	}
 }
+
+// inside reports whether a callback of c runs now. c.mu is held.
+func (c *Conn) inside() bool { return c.loop.current.Load() == uint64(c.token) }
+
+// nobodyToken stands for a callback that is no connection's. Generations begin
+// at 1, so that no slot has it.
+const nobodyToken = 1
 
 // again puts c on the list of those that go on in the next turn.
 func (l *loop) again(c *Conn) {
@@ -243,19 +258,19 @@ func (l *loop) carryOn() {
 
 func (l *loop) rescueExit() {
 	defer l.rescue()
-	if l.current.Load() != nil {
+	if l.viewer != nil {
 		l.panicked(errGoexit, nil)
 	}
 }
 
 func (l *loop) panicked(v any, stack []byte) {
-	c := l.current.Load()
+	c := l.viewer
 	p := &PanicError{Value: v, Stack: stack}
 	l.viewer, l.view = nil, nil
 	l.count.panics++
 	if c != nil {
 		c.mu.Lock()
-		l.current.Store(nil)
+		l.current.Store(0)
 		l.stage = l.stage[:0]
 		c.mu.Unlock()
 	}

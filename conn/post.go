@@ -124,9 +124,9 @@ func (l *loop) workInbox() {
 
 func (l *loop) runTask(t task) {
 	if t.c == nil {
-		l.current.Store(&l.nobody)
+		l.enter(&l.nobody)
 		t.run()
-		l.current.Store(nil)
+		l.exit()
 		return
 	}
 	if t.c.flags&gone != 0 {

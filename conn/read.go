@@ -112,7 +112,7 @@ func (l *loop) deliver(c *Conn, fresh []byte) {
 	c.received += uint64(len(fresh))
 	c.active = l.now
 	l.count.bytesRead += uint64(len(fresh))
-	if t := l.rt.cfg.Trace; t != nil && t.Read != nil {
+	if t := l.trace; t != nil && t.Read != nil {
 		t.Read(c, len(fresh))
 	}
 	l.enter(c)

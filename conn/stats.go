@@ -79,7 +79,7 @@ func (h *Histogram) add(v uint64) {
 // counts is what a loop counts during a turn, without atomics or locks.
 type counts struct {
 	stale, posted, timers         uint64
-	bytesRead                     uint64
+	bytesRead, bytesWritten       uint64 // written by others than the loop: loop.bytesWritten
 	opened, closed                uint64
 	panics, idle, slow, inPauses  uint64
 	accepted, dialed              uint64
@@ -111,6 +111,7 @@ func (l *loop) publish(events int, took time.Duration) {
 
 func (t *counts) add(c *counts) {
 	t.bytesRead += c.bytesRead
+	t.bytesWritten += c.bytesWritten
 	t.posted += c.posted
 	t.timers += c.timers
 	t.stale += c.stale
@@ -167,7 +168,7 @@ func (l *loop) statsInto(s *Stats) {
 	s.Accepted += t.accepted
 	s.Dialed += t.dialed
 	s.BytesRead += t.bytesRead
-	s.BytesWritten += l.bytesWritten.Load()
+	s.BytesWritten += t.bytesWritten + l.bytesWritten.Load()
 	s.Panics += t.panics
 	s.IdleCloses += t.idle
 	s.SlowCloses += t.slow

@@ -4,6 +4,8 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"github.com/weir-go/weir/poller"
 )
 
 // watch looks at the loops now and then. A loop that it finds in the same
@@ -31,18 +33,18 @@ func (rt *Runtime) watch() {
 // sighting is a callback that the watchdog has seen running.
 type sighting struct {
 	turn     uint64
-	c        *Conn
+	token    uint64
 	since    time.Time
 	reported bool
 }
 
 func (l *loop) look(last sighting, now time.Time) sighting {
-	c, turn := l.current.Load(), l.turnSeq.Load()
-	if c == nil {
+	tok, turn := l.current.Load(), l.turnSeq.Load()
+	if tok == 0 {
 		return sighting{}
 	}
-	if c != last.c || turn != last.turn {
-		return sighting{turn: turn, c: c, since: now}
+	if tok != last.token || turn != last.turn {
+		return sighting{turn: turn, token: tok, since: now}
 	}
 	running := now.Sub(last.since)
 	if last.reported || running < l.rt.cfg.SlowCallback {
@@ -52,8 +54,8 @@ func (l *loop) look(last sighting, now time.Time) sighting {
 	l.rt.slow.Add(1)
 	if t := l.rt.cfg.Trace; t != nil && t.Slow != nil {
 		s := SlowCallback{Loop: l.index, Running: running, Stack: l.stack()}
-		if c != &l.nobody {
-			s.ID = c.ID()
+		if tok != nobodyToken {
+			s.ID = l.id(poller.Token(tok))
 		}
 		t.Slow(s)
 	}

@@ -43,7 +43,7 @@ func (c *Conn) write(p []byte) (int, error) {
 		return 0, c.refusal()
 	}
 	l := c.loop
-	if l.current.Load() == c {
+	if c.inside() {
 		// The loop is inside a callback of c and flushes when it returns.
 		if len(p) < stageDirect || len(l.stage) > 0 {
 			return c.gather(p)
@@ -52,7 +52,7 @@ func (c *Conn) write(p []byte) (int, error) {
 	n := 0
 	if c.out == nil {
 		var err error
-		if n, err = c.send(p); n == len(p) || err != nil {
+		if n, err = c.send(p, false); n == len(p) || err != nil {
 			return n, err
 		}
 	}
@@ -68,14 +68,14 @@ func (c *Conn) gather(p []byte) (int, error) {
 		q = q[:max(room, 0)]
 	}
 	if len(l.stage)+len(q) > stageSize {
-		if err := c.flushStage(); err != nil {
+		if err := c.flushStage(false); err != nil {
 			return 0, err
 		}
 		if len(q) >= stageDirect {
 			n := 0
 			if c.out == nil {
 				var err error
-				if n, err = c.send(p); n == len(p) || err != nil {
+				if n, err = c.send(p, false); n == len(p) || err != nil {
 					return n, err
 				}
 			}
@@ -91,8 +91,9 @@ func (c *Conn) gather(p []byte) (int, error) {
 	return len(q), nil
 }
 
-// flushStage sends what a callback has gathered. mu is held.
-func (c *Conn) flushStage() error {
+// flushStage sends what a callback has gathered; own says that it is the loop's
+// goroutine which does. mu is held.
+func (c *Conn) flushStage(own bool) error {
 	l := c.loop
 	p := l.stage
 	l.stage = p[:0]
@@ -102,7 +103,7 @@ func (c *Conn) flushStage() error {
 	n := 0
 	if c.out == nil {
 		var err error
-		if n, err = c.send(p); err != nil {
+		if n, err = c.send(p, own); err != nil {
 			return err
 		}
 		if n == len(p) {
@@ -121,7 +122,7 @@ func (c *Conn) flushStage() error {
 
 // send gives p to the kernel until it takes no more. mu is held. An error ends
 // the connection.
-func (c *Conn) send(p []byte) (int, error) {
+func (c *Conn) send(p []byte, own bool) (int, error) {
 	done := 0
 	for done < len(p) {
 		n, errno := sock.Send(c.fd, p[done:])
@@ -131,7 +132,7 @@ func (c *Conn) send(p []byte) (int, error) {
 			}
 			return done, c.broken(os.NewSyscallError("send", errno))
 		}
-		c.wrote(n)
+		c.wrote(n, own)
 		done += n
 	}
 	return done, nil
@@ -250,7 +251,7 @@ func (c *Conn) pushMany() (int, syscall.Errno) {
 
 // advance takes n sent bytes off the queue.
 func (c *Conn) advance(n int) {
-	c.wrote(n)
+	c.wrote(n, false)
 	held := c.out.Held()
 	c.out.Advance(n)
 	c.loop.rt.budget.give(held - c.out.Held())
@@ -279,10 +280,14 @@ func (c *Conn) setPending() {
 	c.pending.Store(int64(n))
 }
 
-func (c *Conn) wrote(n int) {
+func (c *Conn) wrote(n int, own bool) {
 	c.sent += uint64(n)
-	c.loop.bytesWritten.Add(uint64(n))
-	if t := c.loop.rt.cfg.Trace; t != nil && t.Wrote != nil {
+	if own {
+		c.loop.count.bytesWritten += uint64(n)
+	} else {
+		c.loop.bytesWritten.Add(uint64(n))
+	}
+	if t := c.loop.trace; t != nil && t.Wrote != nil {
 		t.Wrote(c, n)
 	}
 }

@@ -9,7 +9,7 @@ func (c *Conn) Writev(bufs ...[]byte) (int, error) {
 	if c.shut != 0 || c.block != nil {
 		return 0, c.refusal()
 	}
-	if c.loop.current.Load() == c {
+	if c.inside() {
 		return c.writeEach(bufs, c.write)
 	}
 	// Queue all, then one gathered send for what was queued.
@@ -46,7 +46,7 @@ func (c *Conn) Append(p []byte) (int, error) {
 	if c.shut != 0 || c.block != nil {
 		return 0, c.refusal()
 	}
-	if c.loop.current.Load() == c {
+	if c.inside() {
 		return c.gather(p)
 	}
 	n, err := c.add(p)
@@ -82,16 +82,16 @@ func (c *Conn) WriteShared(s *Shared) error {
 	if c.shut != 0 || c.block != nil {
 		return c.refusal()
 	}
-	inside := c.loop.current.Load() == c
+	inside := c.inside()
 	if inside && len(c.loop.stage) > 0 {
-		if err := c.flushStage(); err != nil {
+		if err := c.flushStage(false); err != nil {
 			return err
 		}
 	}
 	n := 0
 	if c.out == nil {
 		var err error
-		if n, err = c.send(s.p); n == len(s.p) || err != nil {
+		if n, err = c.send(s.p, false); n == len(s.p) || err != nil {
 			return err
 		}
 	} else if int(c.pending.Load()) >= c.set.HighWater {
@@ -117,8 +117,8 @@ func (c *Conn) AppendShared(s *Shared) error {
 	if c.shut != 0 || c.block != nil {
 		return c.refusal()
 	}
-	if c.loop.current.Load() == c && len(c.loop.stage) > 0 {
-		if err := c.flushStage(); err != nil {
+	if c.inside() && len(c.loop.stage) > 0 {
+		if err := c.flushStage(false); err != nil {
 			return err
 		}
 	}
