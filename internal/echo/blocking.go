@@ -3,7 +3,6 @@ package echo
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"github.com/weir-go/weir/conn"
@@ -16,7 +15,7 @@ import (
 type blocking struct {
 	onRuntime
 	listeners []*netconn.Listener
-	buffers   sync.Pool // of *[]byte: lent to connections that have something to say
+	buffers   conn.BufferPool // lent to connections that have something to say
 	maxIdle   time.Duration
 	conns     conns
 	bytes     traffic
@@ -37,23 +36,20 @@ func (s *blocking) serve(c *netconn.Conn) {
 	s.conns.remove(c)
 }
 
-// echo sends back what one read brings. It waits before it borrows a buffer,
-// so a connection that is silent has none. A peer that doesn't read makes Write
-// wait, and so isn't read from.
+// echo sends back what one read brings. The buffer is borrowed when bytes are
+// there, so a connection that is silent has none. A peer that doesn't read makes
+// Write wait, and so isn't read from.
 func (s *blocking) echo(c *netconn.Conn) (in, out int, err error) {
 	if s.maxIdle > 0 {
 		c.SetDeadline(time.Now().Add(s.maxIdle))
 	}
-	if err := c.WaitRead(); err != nil {
+	p, err := c.ReadPooled(&s.buffers)
+	if err != nil {
 		return 0, 0, err
 	}
-	buffer := s.buffers.Get().(*[]byte)
-	in, err = c.Read(*buffer)
-	if err == nil {
-		out, err = c.Write((*buffer)[:in])
-	}
-	s.buffers.Put(buffer)
-	return in, out, err
+	out, err = c.Write(p)
+	s.buffers.Put(p)
+	return len(p), out, err
 }
 
 // accept starts the goroutines. The only error there is says that the listener
@@ -89,10 +85,7 @@ func serveBlocking(cfg Config) (face, error) {
 		listeners: listeners,
 		maxIdle:   cfg.MaxIdle,
 	}
-	s.buffers.New = func() any {
-		buffer := make([]byte, cfg.BufferSize)
-		return &buffer
-	}
+	s.buffers.Size = cfg.BufferSize
 	for _, l := range listeners {
 		go s.accept(l)
 	}
