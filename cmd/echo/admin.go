@@ -9,10 +9,6 @@ import (
 	"net/http/pprof"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
-
 	"github.com/weir-go/weir/conn"
 	"github.com/weir-go/weir/internal/echo"
 	"github.com/weir-go/weir/metrics"
@@ -65,17 +61,15 @@ func (a *admin) close() {
 
 // pages is what there is to see.
 func pages(s *echo.Server, face string) http.Handler {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	var rts []*metrics.Runtime
 	if rt := s.Runtime(); rt != nil {
-		registry.MustRegister(metrics.NewRuntime("echo", rt))
+		rts = append(rts, metrics.NewRuntime("echo", rt))
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintf(w, "echo, %s face\n\n/metrics\n/stats\n/debug/pprof/\n", face)
 	})
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", metrics.Handler(rts...))
 	mux.HandleFunc("GET /stats", stats(s, face, time.Now()))
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)

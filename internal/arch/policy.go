@@ -46,12 +46,12 @@ var may = map[string]row{
 		others: list(xsys)},
 	"conn/pool.go": {others: list(ants)},
 
-	"netconn": {module: list("conn", "timer", "internal/sock"), net: true},
+	"netconn": {module: list("conn", "timer", "internal/sock", "internal/buf"), others: list(xsys), net: true},
 	"metrics": {module: list("conn", "poller"), others: list(prometheus), net: true},
 
 	"internal/echo":  {module: list("conn", "netconn"), net: true},
-	"internal/drive": {module: list("conn")},
-	"cmd/echo":       {module: list("conn", "netconn", "metrics", "internal/echo", "internal/drive"), net: true},
+	"internal/drive": {module: list("conn", "poller")},
+	"cmd/echo":       {module: list("conn", "poller", "netconn", "metrics", "internal/echo", "internal/drive"), net: true},
 	"bench": {module: list("conn", "netconn", "internal/echo", "internal/drive",
 		"bench/internal/line", "bench/internal/proc", "bench/internal/report"), net: true},
 	"bench/internal/line":   {net: true},

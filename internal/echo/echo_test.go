@@ -279,6 +279,26 @@ func TestIdleConnectionsHaveNoGoroutine(t *testing.T) {
 	require.Equal(t, before, runtime.NumGoroutine())
 }
 
+// Nor a buffer, on the two faces of the runtime.
+func TestIdleConnectionsHaveNoBuffer(t *testing.T) {
+	const conns, size = 20, 1 << 20
+	for _, face := range []Face{Callback, Blocking} {
+		t.Run(string(face), func(t *testing.T) {
+			s, err := Serve(Config{Face: face, BufferSize: size})
+			require.NoError(t, err)
+			defer s.Close()
+			for range conns {
+				roundtrip(t, dial(t, s), "hello")
+			}
+			runtime.GC()
+			runtime.GC() // the second empties what pools keep
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			require.Less(t, m.HeapAlloc, uint64(conns*size/2))
+		})
+	}
+}
+
 func Example() {
 	s, err := Serve(Config{At: conn.TCP(netip.MustParseAddrPort("127.0.0.1:0"))})
 	if err != nil {

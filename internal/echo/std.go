@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/weir-go/weir/conn"
@@ -18,6 +19,8 @@ type std struct {
 	maxIdle   time.Duration
 	conns     conns
 	bytes     traffic
+	closed    chan struct{} // when no more connections are accepted
+	closing   sync.Once
 }
 
 // serve is the goroutine of one connection.
@@ -55,7 +58,11 @@ func (s *std) accept(l net.Listener) {
 			return
 		}
 		if err != nil {
-			time.Sleep(pause)
+			select {
+			case <-time.After(pause):
+			case <-s.closed:
+				return
+			}
 			pause = min(2*pause, most)
 			continue
 		}
@@ -78,7 +85,7 @@ func serveStd(cfg Config) (face, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &std{listeners: listeners, size: cfg.BufferSize, maxIdle: cfg.MaxIdle}
+	s := &std{closed: make(chan struct{}), listeners: listeners, size: cfg.BufferSize, maxIdle: cfg.MaxIdle}
 	for _, l := range listeners {
 		go s.accept(l)
 	}
@@ -103,6 +110,7 @@ func (s *std) Close() error {
 }
 
 func (s *std) stopListening() {
+	s.closing.Do(func() { close(s.closed) })
 	for _, l := range s.listeners {
 		l.Close()
 	}
