@@ -50,12 +50,20 @@ func (c *Conn) Read(p []byte) (int, error) {
 	return n, c.fail("read", err)
 }
 
-// WaitRead waits until a Read would not block: bytes are there, the stream has
-// ended or failed, or the read deadline has passed. A server with many idle
-// connections takes a buffer after it and gives the buffer back before the
-// next, so that a connection that says nothing owns none.
+// WaitRead waits until a Read would not block: bytes are there, or the stream
+// has ended. A server with many idle connections takes a buffer after it and
+// gives the buffer back before the next, so that a connection that says nothing
+// owns none.
 func (c *Conn) WaitRead() error {
 	return c.fail("read", c.b.WaitRead())
+}
+
+// ReadPooled is WaitRead and Read in one, a system call cheaper: it reads into
+// a buffer that it takes from pool when bytes are there. The caller gives the
+// buffer back with pool.Put; with an error there is none.
+func (c *Conn) ReadPooled(pool conn.Buffers) ([]byte, error) {
+	p, err := c.b.ReadPooled(pool)
+	return p, c.fail("read", err)
 }
 
 // Write writes all of p, waiting while the kernel's buffer is full. It returns

@@ -21,7 +21,31 @@ func (c *Conn) ReadFrom(r io.Reader) (int64, error) {
 
 // WriteTo writes everything that is read from c to w, until the peer's end. It
 // holds a buffer only while bytes move.
-func (c *Conn) WriteTo(w io.Writer) (int64, error) { return move(w, c) }
+func (c *Conn) WriteTo(w io.Writer) (total int64, err error) {
+	for {
+		n, err := c.writeOnce(w)
+		total += int64(n)
+		if err != nil {
+			return total, unlessEOF(err)
+		}
+	}
+}
+
+// writeOnce moves what one Read gives. The buffer goes back even if w panics.
+func (c *Conn) writeOnce(w io.Writer) (int, error) {
+	p, err := c.ReadPooled(storage{})
+	if err != nil {
+		return 0, err
+	}
+	defer buf.Put(p)
+	return writeAll(w, p)
+}
+
+// storage lends the runtime's own buffers.
+type storage struct{}
+
+func (storage) Get() []byte  { return buf.Get(copySize) }
+func (storage) Put(p []byte) { buf.Put(p) }
 
 // move is io.Copy that owns no buffer while the source is silent.
 func move(w io.Writer, r io.Reader) (total int64, err error) {
@@ -57,14 +81,20 @@ func step(w io.Writer, r io.Reader) (int, error) {
 	if n == 0 {
 		return 0, err
 	}
-	written, werr := w.Write(b[:n])
-	switch {
-	case werr != nil:
-		return written, werr
-	case written < n:
-		return written, io.ErrShortWrite
+	written, werr := writeAll(w, b[:n])
+	if werr != nil {
+		err = werr
 	}
 	return written, err
+}
+
+// writeAll holds w to io.Writer's promise.
+func writeAll(w io.Writer, p []byte) (int, error) {
+	n, err := w.Write(p)
+	if n < len(p) && err == nil {
+		err = io.ErrShortWrite
+	}
+	return n, err
 }
 
 func unlessEOF(err error) error {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,6 +20,10 @@ func TestPastDeadlineWakesRead(t *testing.T) {
 	calls := map[string]func(c *netconn.Conn) error{
 		"Read":     func(c *netconn.Conn) error { return discard(c.Read(make([]byte, 1))) },
 		"WaitRead": func(c *netconn.Conn) error { return c.WaitRead() },
+		"ReadPooled": func(c *netconn.Conn) error {
+			_, err := c.ReadPooled(new(conn.BufferPool))
+			return err
+		},
 	}
 	each(t, func(t *testing.T, rt *conn.Runtime, network string) {
 		for name, call := range calls {
@@ -200,4 +205,53 @@ func TestWaitReadTellsTheTruth(t *testing.T) {
 		_, err := client.Read(p)
 		want(t, err, io.EOF)
 	})
+}
+
+// lender counts the buffers that are out.
+type lender struct {
+	conn.BufferPool
+	out, lent atomic.Int32
+}
+
+func (l *lender) Get() []byte  { l.out.Add(1); l.lent.Add(1); return l.BufferPool.Get() }
+func (l *lender) Put(p []byte) { l.out.Add(-1); l.BufferPool.Put(p) }
+
+// TestReadPooledHoldsNothing: while it waits no buffer is out, and it brings
+// what Read would.
+func TestReadPooledHoldsNothing(t *testing.T) {
+	each(t, func(t *testing.T, rt *conn.Runtime, network string) {
+		client, server := pair(t, rt, network)
+		pool := &lender{BufferPool: conn.BufferPool{Size: 512}}
+		message := bytesOf(13, 100_000)
+		var got []byte
+		var g tasks
+		g.do(func() error {
+			for {
+				p, err := client.ReadPooled(pool)
+				if err != nil {
+					return unlessEOF(err)
+				}
+				got = append(got, p...)
+				pool.Put(p)
+			}
+		})
+		parked(t, "netconn.(*Conn).ReadPooled", 1)
+		want(t, pool.out.Load(), int32(0))
+		ok(t, discard(server.Write(message[:10])))
+		until(t, "it has read", func() bool { return pool.lent.Load() > 0 })
+		parked(t, "netconn.(*Conn).ReadPooled", 1)
+		want(t, pool.out.Load(), int32(0))
+		ok(t, discard(server.Write(message[10:])))
+		ok(t, server.Close())
+		g.wait(t)
+		want(t, string(got) == string(message), true)
+		want(t, pool.out.Load(), int32(0))
+	})
+}
+
+func unlessEOF(err error) error {
+	if err == io.EOF {
+		return nil
+	}
+	return err
 }
