@@ -232,10 +232,15 @@ func (b *Blocking) readPooled(pool Buffers) ([]byte, error) {
 	}
 }
 
-// Unread gives bytes back: the next Read sees them first. They are copied.
+// Unread gives bytes back: the next Read sees them first. They are copied. After
+// Close or Callback it does nothing.
 func (b *Blocking) Unread(p []byte) {
 	b.rmu.Lock()
 	defer b.rmu.Unlock()
+	if !b.users.enter() { // on the way to the other face the loop has the prefix
+		return
+	}
+	defer b.leave()
 	b.prefix = append(append(make([]byte, 0, len(p)+len(b.prefix)), p...), b.prefix...)
 	b.r.wake(edge)
 }
