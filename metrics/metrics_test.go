@@ -6,6 +6,8 @@ import (
 	"flag"
 	"fmt"
 	"math"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -131,6 +133,16 @@ func TestTwoRuntimesInOneRegistry(t *testing.T) {
 	require.Error(t, registry.Register(NewRuntime("a", numbered())))
 	_, err := registry.Gather()
 	require.NoError(t, err)
+}
+
+func TestHandlerIsAWholePage(t *testing.T) {
+	page := httptest.NewRecorder()
+	Handler(NewRuntime("a", numbered()), NewRuntime("b", numbered())).
+		ServeHTTP(page, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	require.Equal(t, http.StatusOK, page.Code)
+	for _, want := range []string{"\ngo_goroutines ", `\nweir_connections{runtime="a"} 1`, `\nweir_connections{runtime="b"} 1`} {
+		require.Regexp(t, want, page.Body.String())
+	}
 }
 
 // A count that is lower than a bucket would make Prometheus' rates negative.
