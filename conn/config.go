@@ -15,7 +15,7 @@ type Config struct {
 	ReadSize     int           // bytes read at once, the size of a loop's shared buffer. 0: 64 KiB; at most 256 KiB
 	ReadBudget   int           // bytes one connection delivers in one turn before the others have theirs. 0: 4 x ReadSize
 	Events       int           // readiness events taken at once. 0: 256
-	MaxConns     int           // open connections. 0: RLIMIT_NOFILE less 64
+	MaxConns     int           // open connections. 0: RLIMIT_NOFILE less 64, or less a quarter if that is less
 	ByteBudget   int64         // storage of all connections' output and unconsumed input, in bytes. 0: 256 MiB
 	PostQueue    int           // functions waiting in one loop's queue. 0: 65536
 	CloseTimeout time.Duration // how long Close may take to flush before the connection is aborted. 0: 5 s
@@ -127,10 +127,9 @@ func setZero[T int | int64 | time.Duration](v *T, d T) {
 // defaultMaxConns leaves room below the descriptor limit for everything that is
 // not a connection: pollers, listeners, logs, the name resolver's sockets.
 func defaultMaxConns() int {
-	const others = 64
 	soft, _, err := sock.Limit()
 	if err != nil || soft > 1<<24 {
 		return 1 << 20
 	}
-	return max(int(soft)-others, 1)
+	return max(int(soft-min(64, soft/4)), 1)
 }

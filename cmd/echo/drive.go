@@ -54,7 +54,7 @@ func report(out io.Writer, r load.Result, size uint64) {
 	if r.Unsent > 0 {
 		fmt.Fprintf(out, "  unsent    %d: due while their connection had -pipeline under way\n", r.Unsent)
 	}
-	fmt.Fprintf(out, "  failed    %d of %s, wrong bytes on %d\n", r.Errors, count(int(r.Conns), "connection"), r.Mismatches)
+	fmt.Fprintf(out, "  failed    %s, wrong bytes on %d\n", count(int(r.Errors), "connection"), r.Mismatches)
 }
 
 // wipe returns to the beginning of a terminal's line and empties it.
