@@ -15,7 +15,7 @@ import (
 //
 // When the process has no descriptors or no memory left, it neither ends nor
 // spins: it answers what waits with the reserve descriptor, parks, and tries
-// again after 5 ms, doubling up to a second, or as soon as a connection of the
+// again after 5 ms, doubling up to 800, or as soon as a connection of the
 // runtime ends.
 type acceptor struct {
 	ln    *Listener
@@ -35,7 +35,7 @@ const (
 	acceptBudget = 64      // connections taken in one turn
 	drainMax     = 1 << 16 // connections taken when a listener drains: no queue is longer
 	backoffMin   = 5 * time.Millisecond
-	backoffMax   = time.Second
+	backoffMax   = 800 * time.Millisecond // a second after descriptors came free, peers are served
 )
 
 // begin registers the socket. On the loop.
@@ -103,11 +103,17 @@ func (a *acceptor) one(l *loop) bool {
 	}
 	fd, errno := sock.Accept(a.fd, &peer)
 	a.mu.Unlock()
-	if errno == 0 {
-		a.unparked()
-		a.deal(l, fd, peer)
-		return true
+	if errno != 0 {
+		return a.failed(l, errno)
 	}
+	a.unparked()
+	a.deal(l, fd, peer)
+	return true
+}
+
+// failed does what an error of accept(2) asks for; true when the next attempt
+// may be made at once.
+func (a *acceptor) failed(l *loop, errno syscall.Errno) bool {
 	switch errno {
 	case syscall.EAGAIN:
 		a.unparked()
