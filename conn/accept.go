@@ -32,7 +32,7 @@ type acceptor struct {
 }
 
 const (
-	acceptBudget = 64      // connections taken in one turn
+	acceptBudget = 64      // connections taken before others have their turn
 	drainMax     = 1 << 16 // connections taken when a listener drains: no queue is longer
 	backoffMin   = 5 * time.Millisecond
 	backoffMax   = 800 * time.Millisecond // a second after descriptors came free, peers are served
