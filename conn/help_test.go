@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -198,3 +199,5 @@ func soonest(t testing.TB) context.Context {
 const childKey = "WEIR_CONN_TEST_CHILD"
 
 func inChild(name string) bool { return os.Getenv(childKey) == name }
+
+func isErrno(err error, want syscall.Errno) bool { return errors.Is(err, want) }
