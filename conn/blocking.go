@@ -177,6 +177,9 @@ func (b *Blocking) WaitRead() error {
 		if err := b.await(&b.r); err != nil || len(b.prefix) > 0 {
 			return err
 		}
+		if b.r.state.Load()&over != 0 {
+			return nil // looking would take the error that is Read's to return
+		}
 		b.r.clear(edge)
 		if sock.Waiting(b.fd) { // an edge is a hint: its bytes may have been read by then
 			b.r.set(edge)
