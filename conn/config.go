@@ -21,7 +21,7 @@ type Config struct {
 	CloseTimeout time.Duration // how long Close may take to flush before the connection is aborted. 0: 5 s
 	Pool         Pool          // runs the work of Conn.Go. nil: an ants pool of PoolSize goroutines, made at the first Go
 	PoolSize     int           // 0: 256
-	SlowCallback time.Duration // a callback that holds its loop longer is reported. 0: 100 ms; negative: not watched
+	SlowCallback time.Duration // a callback that holds its loop longer is reported, see Trace.Slow. 0: 100 ms; negative: not watched
 
 	// Options are the defaults of every connection: what ListenConfig, Dialer
 	// and Adopt leave zero is taken from here.

@@ -113,6 +113,9 @@ func (l *loop) turn(timeout time.Duration) {
 	for !l.work() {
 	}
 	took := timer.Now().Sub(l.now)
+	if most := l.rt.cfg.SlowCallback; took > most && most > 0 {
+		l.slowTurn()
+	}
 	l.publish(n, took)
 	if t := l.trace; t != nil && t.Turn != nil {
 		t.Turn(l.index, n, took)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/weir-go/weir/internal/sock"
 )
@@ -17,6 +16,7 @@ type Runtime struct {
 	all    []*loop
 	loops  sync.WaitGroup // their goroutines, and the watchdog's
 	stop   chan struct{}  // closed by Close
+	alarm  chan struct{}  // wakes the watchdog
 	budget budget
 	next   atomic.Uint32 // round robin over loops
 
@@ -65,6 +65,7 @@ func newRuntime(cfg Config) (*Runtime, error) {
 	rt := &Runtime{
 		cfg:       cfg,
 		stop:      make(chan struct{}),
+		alarm:     make(chan struct{}, 1),
 		listeners: make(map[*Listener]struct{}),
 		empty:     make(chan struct{}),
 		pool:      cfg.Pool,
@@ -345,9 +346,4 @@ func (r *reserve) lend(f func()) bool {
 		return false
 	}
 	return true
-}
-
-// watchTick is how often the watchdog looks.
-func (rt *Runtime) watchTick() time.Duration {
-	return max(rt.cfg.SlowCallback/2, time.Millisecond)
 }

@@ -50,6 +50,7 @@ type LoopStats struct {
 	Stale          uint64 // of them, for sources that had left
 	Posted         uint64 // functions and wishes from other goroutines
 	Timers         uint64 // fired
+	SlowTurns      uint64 // longer than Config.SlowCallback
 	Wakes          uint64 // eventfd writes
 	WakesCoalesced uint64 // wakes that needed none
 	Conns          int64
@@ -82,6 +83,7 @@ type counts struct {
 	bytesRead, bytesWritten       uint64 // written by others than the loop: loop.bytesWritten
 	opened, closed                uint64
 	panics, idle, slow, inPauses  uint64
+	slowTurns                     uint64
 	accepted, dialed              uint64
 	refFDs, refMemory, refLimit   uint64
 	refShutdown, refHandler, refs uint64
@@ -122,6 +124,7 @@ func (t *counts) add(c *counts) {
 	t.panics += c.panics
 	t.idle += c.idle
 	t.slow += c.slow
+	t.slowTurns += c.slowTurns
 	t.inPauses += c.inPauses
 	t.refFDs += c.refFDs
 	t.refMemory += c.refMemory
@@ -159,7 +162,7 @@ func (l *loop) statsInto(s *Stats) {
 	defer p.mu.Unlock()
 	t := &p.total
 	s.Loops = append(s.Loops, LoopStats{
-		Turns: p.turns, Events: p.events, Stale: t.stale, Posted: t.posted, Timers: t.timers,
+		Turns: p.turns, Events: p.events, Stale: t.stale, Posted: t.posted, Timers: t.timers, SlowTurns: t.slowTurns,
 		Wakes: wakes.Wakes, WakesCoalesced: wakes.WakesCoalesced, Conns: l.conns.Load(),
 		TurnTime: p.times, TurnEvents: p.sizes,
 	})

@@ -8,25 +8,62 @@ import (
 	"github.com/weir-go/weir/poller"
 )
 
-// watch looks at the loops now and then. A loop that it finds in the same
-// callback of the same turn for longer than Config.SlowCallback is reported,
-// once for each such callback, while it still holds the loop: with the stack of
-// the loop's goroutine, which names the culprit. The loops pay nothing for it
-// but the note of whose callback runs, which writers need as well.
+// A loop that the watchdog finds in the same callback of the same turn for
+// longer than Config.SlowCallback is reported, once for each such callback,
+// while it still holds the loop: with the stack of the loop's goroutine, which
+// names the culprit. The loops pay nothing for it but the note of whose callback
+// runs, which writers need as well.
+//
+// On a process with one P each look interrupts a busy loop, and twenty a second
+// cost 2 % of it. So the watchdog looks once a second, and in earnest only when
+// there is a reason: a callback that it saw running, or the alarm of a loop
+// that had a turn longer than SlowCallback. A callback that holds its loop for
+// good is named within about a second; one that holds it for less, when it does
+// so again within a while.
+const (
+	watchCalm  = time.Second      // between looks
+	watchAlert = 10 * time.Second // how long an alarm keeps the watchdog awake
+)
+
+// watch is the watchdog's goroutine.
 func (rt *Runtime) watch() {
 	defer rt.loops.Done()
-	tick := time.NewTicker(rt.watchTick())
-	defer tick.Stop()
+	calm := max(watchCalm, rt.cfg.SlowCallback)
+	alert := max(rt.cfg.SlowCallback/2, time.Millisecond)
+	look := time.NewTimer(calm)
+	defer look.Stop()
 	seen := make([]sighting, len(rt.all))
+	var until time.Time
 	for {
 		select {
 		case <-rt.stop:
 			return
-		case now := <-tick.C:
+		case <-rt.alarm:
+			until = time.Now().Add(watchAlert)
+			look.Reset(alert)
+		case now := <-look.C:
+			next := calm
+			if now.Before(until) {
+				next = alert
+			}
 			for i, l := range rt.all {
 				seen[i] = l.look(seen[i], now)
+				if seen[i].token != 0 && !seen[i].reported {
+					next = alert // see whether it is still there
+				}
 			}
+			look.Reset(next)
 		}
+	}
+}
+
+// slowTurn counts a turn that took longer than one callback may, and alarms the
+// watchdog.
+func (l *loop) slowTurn() {
+	l.count.slowTurns++
+	select {
+	case l.rt.alarm <- struct{}{}:
+	default:
 	}
 }
 
