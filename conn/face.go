@@ -13,6 +13,9 @@ func (b *Blocking) Callback(h Handler) error {
 		return ErrBusy
 	}
 	defer b.wmu.Unlock()
+	if b.users.n.Load() >= usersClosed {
+		return ErrClosed // perhaps by another Callback, whose handler next is
+	}
 	b.next = h // the loop looks at it only when it sees the users retired
 	if !b.users.retire() {
 		b.next = nil
