@@ -3,6 +3,7 @@ package conn
 import (
 	"io"
 	"os"
+	"sync"
 	"syscall"
 
 	"github.com/weir-go/weir/internal/buf"
@@ -152,7 +153,7 @@ func (l *loop) keep(c *Conn, rest []byte) {
 	if c.flags&gone != 0 {
 		return
 	}
-	c.left = new(buf.Flat)
+	c.left = flats.Get().(*buf.Flat)
 	kept := c.left.Append(rest)
 	l.rt.budget.force(c.left.Held())
 	if kept < len(rest) || l.rt.budget.over() {
@@ -231,5 +232,8 @@ func (c *Conn) releaseLeft() {
 	}
 	c.loop.rt.budget.give(c.left.Held())
 	c.left.Release()
+	flats.Put(c.left)
 	c.left = nil
 }
+
+var flats = sync.Pool{New: func() any { return new(buf.Flat) }}

@@ -27,6 +27,9 @@ type Ref interface{ Release() }
 // find room behind it.
 const segmentMin = 4 << 10
 
+// segsKept is the longest list of segments that an empty Chain keeps.
+const segsKept = 16
+
 // Len returns the number of queued bytes.
 func (c *Chain) Len() int { return c.size }
 
@@ -96,12 +99,17 @@ func (c *Chain) Advance(n int) {
 	}
 }
 
-// Release drops everything and gives all storage back.
+// Release drops everything and gives all storage back. The list of segments is
+// kept for the next queue, unless it was a long one.
 func (c *Chain) Release() {
 	for i := c.head; i < len(c.segs); i++ {
 		c.free(&c.segs[i])
 	}
-	*c = Chain{}
+	segs := c.segs[:0]
+	if cap(segs) > segsKept {
+		segs = nil
+	}
+	*c = Chain{segs: segs}
 }
 
 // spare is the room behind the last segment's bytes.
