@@ -1,0 +1,97 @@
+package conn
+
+import (
+	"net"
+	"testing"
+)
+
+// One ready connection: wait, read, Data, write.
+func BenchmarkEchoTurn(b *testing.B) {
+	_, turn := echoTurn(b, Options{}, funcs{})
+	b.ReportAllocs()
+	for b.Loop() {
+		turn() // the peer's two system calls are in it
+	}
+}
+
+// A Write from another goroutine than the loop's, which the kernel takes.
+func BenchmarkWrite(b *testing.B) {
+	r := newRig(b, Config{})
+	c, peer := r.pair(Options{}, echoes)
+	message, back := make([]byte, 64), make([]byte, 64)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := c.Write(message); err != nil {
+			b.Fatal(err)
+		}
+		peerHears(b, peer, back)
+	}
+}
+
+// Sixteen Appends that leave in one send.
+func BenchmarkAppend16(b *testing.B) {
+	r := newRig(b, Config{})
+	c, peer := r.pair(Options{}, echoes)
+	message, back := make([]byte, 64), make([]byte, 16*64)
+	b.ReportAllocs()
+	for b.Loop() {
+		for range 16 {
+			c.Append(message)
+		}
+		r.l.turn(0)
+		peerHears(b, peer, back)
+	}
+}
+
+// A posted function and the turn that runs it.
+func BenchmarkPostTurn(b *testing.B) {
+	r := newRig(b, Config{})
+	c, _ := r.pair(Options{}, echoes)
+	b.ReportAllocs()
+	for b.Loop() {
+		c.Post(count)
+		r.l.turn(0)
+	}
+}
+
+// A message there and back over a blocking echo, with all wake-ups.
+func BenchmarkBlockingPingPong(b *testing.B) {
+	rt := running(b, Config{Loops: 1})
+	serve, owners := echoBlocking()
+	ln := listening(b, rt, serve)
+	var here *Blocking
+	if _, err := rt.Dial(b.Context(), ln.Addr(), func(c *Conn) Handler { here = c.Block(); return nil }); err != nil {
+		b.Fatal(err)
+	}
+	message, back := make([]byte, 64), make([]byte, 64)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := here.Write(message); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := here.Read(back); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.StopTimer()
+	here.Close()
+	owners.Wait()
+}
+
+// A peer that connects, is accepted, and leaves; the peer is package net's.
+func BenchmarkAcceptClose(b *testing.B) {
+	closed := make(chan error, 1)
+	rt := running(b, Config{Loops: 1})
+	ln := listening(b, rt, func(*Conn) Handler { return funcs{closed: func(_ *Conn, err error) { closed <- err }} })
+	at := ln.Addr().String()
+	b.ReportAllocs()
+	for b.Loop() {
+		nc, err := net.Dial("tcp", at)
+		if err != nil {
+			b.Fatal(err)
+		}
+		nc.(*net.TCPConn).SetLinger(0) // no port may wait for two minutes
+		nc.Close()
+		<-closed
+	}
+}

@@ -1,0 +1,6 @@
+//go:build race
+
+package conn
+
+// raceEnabled: the detector allocates where the program does not.
+const raceEnabled = true
