@@ -9,14 +9,25 @@ import (
 // copySize is what one step of a copy moves at most, in bytes: as io.Copy's.
 const copySize = 32 << 10
 
-// ReadFrom sends all of r. From a file it has the kernel do it, where the
-// kernel can (sendfile on Linux); else it copies through a pooled buffer, which
-// it holds only while bytes move if r has a WaitRead, as a Conn has.
+// ReadFrom sends all of r. To a peer on another machine the kernel sends a file
+// by itself where it can (sendfile on Linux). Everything else is copied through
+// a pooled buffer, which is held only while bytes move if r has a WaitRead, as
+// a Conn has.
 func (c *Conn) ReadFrom(r io.Reader) (int64, error) {
-	if n, err, handled := c.sendFile(r); handled {
-		return n, c.fail("readfrom", err)
+	if c.isFar() {
+		if n, err, handled := c.sendFile(r); handled {
+			return n, c.fail("readfrom", err)
+		}
 	}
 	return move(c, r)
+}
+
+// isFar: sendfile saves a copy where a network card fetches the bytes. Within a
+// machine the receiver collects them page by page instead, which costs more
+// than the copy: 40 % more time and 20 % more CPU on loopback (BenchmarkFile).
+func (c *Conn) isFar() bool {
+	peer := c.b.Remote().IP.Addr()
+	return peer.IsValid() && !peer.IsLoopback()
 }
 
 // WriteTo writes everything that is read from c to w, until the peer's end. It

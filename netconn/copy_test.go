@@ -58,31 +58,49 @@ func TestReadFrom(t *testing.T) {
 		}, content},
 		"memory": {func(t *testing.T) io.Reader { return struct{ io.Reader }{bytes.NewReader(content)} }, content},
 	}
+	ways := map[string]func(c *netconn.Conn, r io.Reader) (int64, error){"copy": copyFrom, "sendfile": sendFile}
 	each(t, func(t *testing.T, rt *conn.Runtime, network string) {
 		for name, source := range sources {
-			t.Run(name, func(t *testing.T) {
-				client, server := pair(t, rt, network)
-				var g tasks
-				var got []byte
-				received(&g, client, &got)
-				r := source.open(t)
-				n, err := io.Copy(server, r)
-				ok(t, err)
-				want(t, n, int64(len(source.want)))
-				ok(t, server.Close())
-				g.wait(t)
-				want(t, bytes.Equal(got, source.want), true)
-				if l, ok := r.(*io.LimitedReader); ok && name == "limited" {
-					want(t, l.N, int64(0))
-				}
-				if f, isFile := r.(*os.File); isFile && name != "pipe" {
-					at, err := f.Seek(0, io.SeekCurrent)
+			for way, send := range ways {
+				t.Run(name+"/"+way, func(t *testing.T) {
+					client, server := pair(t, rt, network)
+					var g tasks
+					var got []byte
+					received(&g, client, &got)
+					r := source.open(t)
+					n, err := send(server, r)
 					ok(t, err)
-					want(t, at, int64(len(content))*int64(min(len(source.want), 1)))
-				}
-			})
+					want(t, n, int64(len(source.want)))
+					ok(t, server.Close())
+					g.wait(t)
+					want(t, bytes.Equal(got, source.want), true)
+					if l, ok := r.(*io.LimitedReader); ok && name == "limited" {
+						want(t, l.N, int64(0))
+					}
+					if f, isFile := r.(*os.File); isFile && name != "pipe" {
+						at, err := f.Seek(0, io.SeekCurrent)
+						ok(t, err)
+						want(t, at, int64(len(content))*int64(min(len(source.want), 1)))
+					}
+				})
+			}
 		}
 	})
+}
+
+func seek(f *os.File, to int64) error {
+	_, err := f.Seek(to, io.SeekStart)
+	return err
+}
+
+func copyFrom(c *netconn.Conn, r io.Reader) (int64, error) { return io.Copy(c, r) }
+
+// sendFile leaves to a copy what the kernel cannot do.
+func sendFile(c *netconn.Conn, r io.Reader) (int64, error) {
+	if n, err, handled := netconn.SendFile(c, r); handled {
+		return n, err
+	}
+	return io.Copy(c, r)
 }
 
 // TestReadFromProc: files of no size have contents all the same.
@@ -97,36 +115,41 @@ func TestReadFromProc(t *testing.T) {
 	var g tasks
 	var got []byte
 	received(&g, client, &got)
-	_, err = server.ReadFrom(f)
+	_, err = sendFile(server, f)
 	ok(t, err)
 	ok(t, server.Close())
 	g.wait(t)
 	want(t, strings.HasPrefix(string(got), "Name:"), true)
 }
 
-// TestReadFromDeadline: a transfer that nobody takes ends with its deadline,
-// tells how far it came, and goes on from there.
+// TestReadFromDeadline: a transfer that nobody takes ends with its deadline and
+// tells how far it came, from where it can go on.
 func TestReadFromDeadline(t *testing.T) {
 	content := bytesOf(8, 32<<20)
-	each(t, func(t *testing.T, rt *conn.Runtime, network string) {
+	test := func(t *testing.T, rt *conn.Runtime, network string, send func(*netconn.Conn, io.Reader) (int64, error)) {
 		client, server := pair(t, rt, network)
 		f := fileOf(t, content)
 		ok(t, server.SetWriteDeadline(time.Now().Add(20*time.Millisecond)))
-		n, err := server.ReadFrom(f)
+		n, err := send(server, f)
 		ok(t, lateOnly(err))
 		if n == 0 || n == int64(len(content)) {
 			t.Fatalf("%d bytes were taken", n)
 		}
 		ok(t, server.SetWriteDeadline(time.Time{}))
+		ok(t, seek(f, n))
 		var g tasks
 		var got []byte
 		received(&g, client, &got)
-		m, err := server.ReadFrom(f)
+		m, err := send(server, f)
 		ok(t, err)
 		want(t, n+m, int64(len(content)))
 		ok(t, server.Close())
 		g.wait(t)
 		want(t, bytes.Equal(got, content), true)
+	}
+	each(t, func(t *testing.T, rt *conn.Runtime, network string) {
+		t.Run("copy", func(t *testing.T) { test(t, rt, network, copyFrom) })
+		t.Run("sendfile", func(t *testing.T) { test(t, rt, network, sendFile) })
 	})
 }
 

@@ -42,11 +42,11 @@ func resolver(t testing.TB, z zone) *net.Resolver {
 		}
 	})
 	t.Cleanup(func() {
-		// The resolver waits for an answer even when nobody waits for it.
-		close(end)
+		socket.SetReadDeadline(past) // no more questions
+		server.wait(t)
+		close(end) // the resolver waits for an answer even when nobody waits for it
 		answers.wait(t)
 		socket.Close()
-		server.wait(t)
 	})
 	return &net.Resolver{
 		PreferGo: true,

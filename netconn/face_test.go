@@ -279,8 +279,12 @@ func TestOutputBeforeBlock(t *testing.T) {
 			_, err := c.Writev([][]byte{second[:7], second[7:]})
 			return err
 		},
-		"file": func(t *testing.T, c *netconn.Conn) error {
+		"ReadFrom": func(t *testing.T, c *netconn.Conn) error {
 			_, err := c.ReadFrom(fileOf(t, second))
+			return err
+		},
+		"sendfile": func(t *testing.T, c *netconn.Conn) error {
+			_, err := sendFile(c, fileOf(t, second))
 			return err
 		},
 	}

@@ -307,7 +307,7 @@ func copyAll(w io.Writer, r io.Reader, size int64) error {
 	return err
 }
 
-// TestHTTPFile: http.ServeFile reaches sendfile(2), with ranges.
+// TestHTTPFile: http.ServeFile reaches ReadFrom, with ranges.
 func TestHTTPFile(t *testing.T) {
 	rt := start(t, conn.Config{})
 	l := listen(t, rt, loopback4)

@@ -38,7 +38,8 @@ type Listener struct {
 	socket *conn.Listener // nil: fed by Offer only
 	addr   net.Addr
 	queue  chan *Conn
-	gone   chan struct{} // closed by Close
+	gone   chan struct{}   // closed by Close
+	ended  <-chan struct{} // closed when the socket is, by the runtime too
 
 	refused atomic.Uint64
 
@@ -115,6 +116,9 @@ func (lc ListenConfig) serve(l *Listener) conn.Serve {
 // offered before: they touch neither field.
 func (l *Listener) adopt(socket *conn.Listener) {
 	l.socket = socket
+	if s, ok := any(socket).(interface{ Done() <-chan struct{} }); ok {
+		l.ended = s.Done()
+	}
 	l.addr = netAddr(socket.Addr(), !socket.Addr().IsUnix())
 }
 
@@ -139,8 +143,8 @@ func (l *Listener) Offer(c *conn.Conn) error {
 	return nil
 }
 
-// Accept returns the next connection, a *Conn. After Close its error is
-// net.ErrClosed, after the deadline os.ErrDeadlineExceeded. It returns no
+// Accept returns the next connection, a *Conn. After Close, or the runtime's
+// Close or Shutdown, its error is net.ErrClosed, after the deadline os.ErrDeadlineExceeded. It returns no
 // others: what goes wrong in accept(2), a lack of descriptors say, the runtime
 // waits out.
 func (l *Listener) Accept() (net.Conn, error) {
@@ -169,6 +173,15 @@ func (l *Listener) AcceptConn() (*Conn, error) {
 		return nil, l.fail("accept", net.ErrClosed)
 	case <-passed:
 		return nil, l.fail("accept", os.ErrDeadlineExceeded)
+	case <-l.ended:
+	}
+	// The runtime has closed the socket. What had been accepted by then, by a
+	// Shutdown that drains, is served.
+	select {
+	case c := <-l.queue:
+		return c, nil
+	default:
+		return nil, l.fail("accept", net.ErrClosed)
 	}
 }
 
