@@ -169,7 +169,8 @@ func TestCloseFromEverywhere(t *testing.T) {
 		for i := range 6 {
 			nc := dial(t, []*Listener{ln, second}[i%2].Addr())
 			mustAsk(t, nc, "hello")
-			peers.Go(func() { io.Copy(nc, nc) })
+			// Wrapped, or package net splices through pipes that it keeps.
+			peers.Go(func() { io.Copy(struct{ io.Writer }{nc}, struct{ io.Reader }{nc}) })
 		}
 		var calls []func()
 		for i := range 4 {
