@@ -103,8 +103,11 @@ func (b *Blocking) read(p []byte) (int, error) {
 		return 0, ErrClosed
 	}
 	defer b.leave()
+	if len(p) == 0 {
+		return 0, nil // as package net: nothing to wait for
+	}
 	for {
-		if err := b.await(&b.r); err != nil || len(p) == 0 {
+		if err := b.await(&b.r); err != nil {
 			return 0, err
 		}
 		if n, err := b.try(p); n > 0 || err != nil {
