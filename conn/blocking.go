@@ -390,6 +390,13 @@ func (b *Blocking) RawRead(f func(fd uintptr) (done bool)) error {
 func (b *Blocking) RawWrite(f func(fd uintptr) (done bool)) error {
 	b.wmu.Lock()
 	defer b.wmu.Unlock()
+	if !b.users.enter() {
+		return ErrClosed
+	}
+	defer b.leave()
+	if err := b.awaitFlushed(); err != nil {
+		return err
+	}
 	return b.raw(&b.w, f)
 }
 

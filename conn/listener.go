@@ -44,7 +44,12 @@ type Listener struct {
 	accepted atomic.Uint64
 	kept     atomic.Bool // duplicated by Dup
 	once     sync.Once
+	done     chan struct{} // closed by Close
 }
+
+// Done is closed when the listener has been, by Close or by the end of the
+// runtime.
+func (ln *Listener) Done() <-chan struct{} { return ln.done }
 
 // Listen accepts connections at an address and gives each to serve. Port 0
 // lets the kernel choose; see Listener.Addr. Never call it from a callback: it
@@ -121,7 +126,7 @@ func (lc ListenConfig) Adopt(rt *Runtime, fd int, serve Serve) (*Listener, error
 
 func (lc ListenConfig) listener(rt *Runtime, serve Serve) *Listener {
 	ln := &Listener{
-		rt: rt, serve: serve, balance: lc.Balance, max: int64(lc.MaxConns),
+		rt: rt, serve: serve, done: make(chan struct{}), balance: lc.Balance, max: int64(lc.MaxConns),
 		set:     &settings{lc.Options.over(rt.cfg.Options)},
 		options: !sock.AcceptInherits,
 	}
@@ -190,6 +195,7 @@ func (ln *Listener) Close() error {
 		if ln.addr.IsUnix() && !ln.kept.Load() {
 			sock.Unlink(ln.addr)
 		}
+		close(ln.done)
 	})
 	return nil
 }

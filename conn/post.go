@@ -132,6 +132,12 @@ func (l *loop) runTask(t task) {
 	if t.c.flags&gone != 0 {
 		return
 	}
+	if b := t.c.block; b != nil && b.users.retired() {
+		l.takeBack(t.c) // asked for before t was posted
+		if t.c.flags&gone != 0 {
+			return
+		}
+	}
 	l.enter(t.c)
 	if t.post != nil {
 		t.post(t.c)
