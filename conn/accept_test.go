@@ -65,15 +65,15 @@ func TestAcceptErrors(t *testing.T) {
 			r := newRig(t, Config{Trace: &Trace{Refused: func(_ *Listener, err error) { told = append(told, err) }}})
 			a := acceptorOf(r, ListenConfig{}, echoes)
 			onward := a.failed(r.l, c.errno)
+			if parked := r.rt.parked.Load() == 1 && a.retry.Active(); parked != c.parks || onward == c.parks {
+				t.Errorf("parked %v, goes on %v; want parked %v", parked, onward, c.parks)
+			}
 			r.turn()
 			if n := c.counter(r.rt.Stats()); n != 1 {
 				t.Errorf("counted %d times", n)
 			}
 			if len(told) != 1 || !errors.Is(told[0], c.errno) {
 				t.Errorf("traced %v", told)
-			}
-			if parked := r.rt.parked.Load() == 1 && a.retry.Active(); parked != c.parks || onward == c.parks {
-				t.Errorf("parked %v, goes on %v; want parked %v", parked, onward, c.parks)
 			}
 		})
 	}

@@ -154,13 +154,11 @@ func serveWithFew(t *testing.T) {
 func exhaust(t *testing.T, at Addr) (held []net.Conn) {
 	t.Helper()
 	for range 100 {
-		nc := dial(t, at)
-		err := ask(nc, "hello")
+		nc, err := visit(t, at)
 		if err == nil {
 			held = append(held, nc)
 			continue
 		}
-		nc.Close()
 		if !refused(err) {
 			t.Fatalf("a peer that cannot be served heard %v", err)
 		}
@@ -168,6 +166,21 @@ func exhaust(t *testing.T, at Addr) (held []net.Conn) {
 	}
 	t.Fatal("the server does not run out of descriptors")
 	return nil
+}
+
+// visit connects and asks; the connection is left open when it was served.
+func visit(t *testing.T, at Addr) (net.Conn, error) {
+	nc, err := net.Dial("tcp", at.String())
+	if err != nil {
+		return nil, err
+	}
+	t.Cleanup(func() { nc.Close() })
+	nc.SetDeadline(time.Now().Add(patient))
+	if err := ask(nc, "hello"); err != nil {
+		nc.Close()
+		return nil, err
+	}
+	return nc, nil
 }
 
 // busy is how much of a core a process uses while peers knock at its door.
@@ -205,10 +218,9 @@ func again(t *testing.T, at Addr, release func()) {
 	release()
 	began := time.Now()
 	for time.Since(began) < patient {
-		nc := dial(t, at)
-		err := ask(nc, "again")
-		nc.Close()
+		nc, err := visit(t, at)
 		if err == nil {
+			nc.Close()
 			took := time.Since(began)
 			t.Logf("served %v after descriptors came free", took)
 			if took > time.Second {
