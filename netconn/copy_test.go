@@ -190,6 +190,11 @@ func (w *fullWriter) Write(p []byte) (int, error) {
 	return n, nil
 }
 
+// lazyWriter takes half and says nothing.
+type lazyWriter struct{}
+
+func (lazyWriter) Write(p []byte) (int, error) { return len(p) / 2, nil }
+
 // TestWriteToFails: the writer's error is the writer's, and the count is what
 // it took.
 func TestWriteToFails(t *testing.T) {
@@ -199,6 +204,10 @@ func TestWriteToFails(t *testing.T) {
 	n, err := server.WriteTo(&fullWriter{room: 10})
 	want(t, n, int64(10))
 	want(t, err, errFull)
+	ok(t, discard(client.Write(bytesOf(1, 100))))
+	n, err = server.WriteTo(lazyWriter{})
+	want(t, n, int64(50))
+	want(t, err, io.ErrShortWrite)
 }
 
 // TestLimitedCopyDoesNotWait for more than the limit.

@@ -15,7 +15,8 @@ type zone map[string]record
 
 type record struct {
 	addrs  []string
-	silent dnsmessage.Type // questions of this type are answered at the test's end
+	silent dnsmessage.Type // questions of this type are answered when until is closed
+	until  chan struct{}   // nil: at the test's end
 }
 
 // resolver returns a net.Resolver that asks a name server on loopback.
@@ -65,7 +66,10 @@ func (z zone) answer(query []byte, end chan struct{}) []byte {
 	q := m.Questions[0]
 	r, found := z[strings.TrimSuffix(q.Name.String(), ".")]
 	if r.silent == q.Type {
-		<-end
+		select {
+		case <-r.until:
+		case <-end:
+		}
 	}
 	m.Response, m.RecursionAvailable = true, true
 	m.Additionals = nil

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -33,6 +34,7 @@ func serveHTTP(t testing.TB, l net.Listener, h http.Handler) *http.Server {
 
 func runHTTP(t testing.TB, s *http.Server, serve func() error) {
 	t.Helper()
+	s.ErrorLog = log.New(io.Discard, "", 0) // of clients that go away
 	var g tasks
 	g.do(func() error {
 		if err := serve(); !errors.Is(err, http.ErrServerClosed) {

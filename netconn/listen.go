@@ -116,9 +116,7 @@ func (lc ListenConfig) serve(l *Listener) conn.Serve {
 // offered before: they touch neither field.
 func (l *Listener) adopt(socket *conn.Listener) {
 	l.socket = socket
-	if s, ok := any(socket).(interface{ Done() <-chan struct{} }); ok {
-		l.ended = s.Done()
-	}
+	l.ended = socket.Done()
 	l.addr = netAddr(socket.Addr(), !socket.Addr().IsUnix())
 }
 

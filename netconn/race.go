@@ -126,7 +126,7 @@ func (r *race) answered(ctx context.Context) {
 	switch {
 	case r.running > 0 && !r.due:
 		// The timer or a failure starts the next.
-	case r.running > 0, r.lookups == 0, len(r.waiting[six]) > 0:
+	case r.lookups == 0, len(r.waiting[six]) > 0:
 		r.next(ctx)
 	case len(r.waiting[four]) > 0:
 		r.timer.Reset(resolutionDelay)

@@ -49,8 +49,7 @@ func (c *Conn) sendFile(r io.Reader) (n int64, err error, handled bool) {
 }
 
 // regular returns access to r if it is a regular file, by what it can do and
-// not by its type: io.Copy hands in an *os.File under another name. A file of
-// no size is left to read(2): those of /proc have contents all the same.
+// not by its type: io.Copy hands in an *os.File under another name.
 func regular(r io.Reader) syscall.RawConn {
 	f, ok := r.(interface {
 		fs.File
@@ -60,7 +59,7 @@ func regular(r io.Reader) syscall.RawConn {
 		return nil
 	}
 	info, err := f.Stat()
-	if err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
+	if err != nil || !info.Mode().IsRegular() {
 		return nil
 	}
 	raw, err := f.SyscallConn()
