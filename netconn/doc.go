@@ -15,8 +15,8 @@
 //	      └── loop ─────────┘ readiness and deadlines, nothing else
 //
 // The loop never touches a byte of such a connection: it tells the goroutine
-// that waits that it may try again. A Conn is one pointer; addresses, buffers
-// and errors are made when somebody asks for them.
+// that waits that it may try again. A Conn is two words; addresses, buffers and
+// errors are made when somebody asks for them.
 //
 // What the bytes are can be found out before a goroutine exists: accept on the
 // callback face, look at the first bytes there, and hand the connection over

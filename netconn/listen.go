@@ -15,6 +15,8 @@ const queueDefault = 1024
 
 // ListenConfig says how a Listener is made. The zero value works.
 type ListenConfig struct {
+	// ListenConfig's socket options hold for every connection. Its marks, Idle
+	// and MinRate are the callback face's: here deadlines take their place.
 	conn.ListenConfig
 
 	// Queue is how many accepted connections may wait for an Accept. 0: 1024.
