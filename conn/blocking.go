@@ -322,7 +322,9 @@ func (b *Blocking) awaitFlushed() error {
 }
 
 // Close closes the connection: calls in flight end with ErrClosed, the
-// descriptor is closed when the last of them has. It never waits for the peer.
+// descriptor is closed when the last of them has. It never waits for the peer:
+// output that was accepted on the callback face and is still pending is dropped;
+// CloseWrite, and any Write, waits until that has been sent.
 func (b *Blocking) Close() error {
 	if !b.users.close() {
 		return ErrClosed
