@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/weir-go/weir/internal/leak"
 )
@@ -361,4 +362,34 @@ func TestStampWraps(t *testing.T) {
 			t.Errorf("fired %q before its instant", s.fired)
 		}
 	})
+}
+
+// TestNoAllocsFar holds the same for timers that go through the levels: they
+// are set from a second to a day ahead, come up, and set themselves again.
+func TestNoAllocsFar(t *testing.T) {
+	h, ts := filled(20_000)
+	ahead := func(i int) time.Duration { return time.Second << (i % 16) }
+	set := 0
+	for i := range ts {
+		ts[i].Init(Func(func(now Time) {
+			set++
+			h.Set(&ts[i], now.Add(ahead(i)))
+		}))
+		h.Set(&ts[i], h.now.Add(ahead(i)))
+	}
+	h.Advance(h.now.Add(48 * time.Hour)) // storage grows to what it takes
+	set = 0
+	now, i := h.now, 0
+	for name, f := range map[string]func(){
+		"set and stop": func() { i++; h.Stop(&ts[i]); h.Set(&ts[i], now.Add(ahead(i+1))) },
+		"push on":      func() { i++; h.Set(&ts[i], ts[i].When()+Time(time.Hour)) },
+		"advance":      func() { now = now.Add(100 * time.Millisecond); h.Advance(now) },
+	} {
+		if n := testing.AllocsPerRun(1000, f); n != 0 {
+			t.Errorf("%s: %v allocations", name, n)
+		}
+	}
+	if set == 0 || h.Len() != len(ts) || h.levels.n < len(ts)/2 {
+		t.Fatalf("the timers are not what they were: %d fired, %d set, %d in the levels", set, h.Len(), h.levels.n)
+	}
 }

@@ -7,15 +7,34 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // A program is bytes, three to an operation, that the heap and a model of it
 // both run. After each operation what they tell of themselves must be equal.
-// Few timers and few instants make ties, moves and collisions frequent.
+// Few timers and few instants make ties, moves and collisions frequent. The
+// upper bits of an operation say how far its instants lie apart: from one
+// nanosecond to years, so that programs go through all levels.
 const (
 	timers   = 12
 	instants = 24
 )
+
+// configurations are the heaps that run each program: as it is made, where few
+// timers stay in the exact heap; and with levels from the first timer on, from
+// which buckets go straight to the heap always, for up to two timers, or never.
+var configurations = []func(h *Heap){
+	func(*Heap) {},
+	func(h *Heap) { withLevels(h, 0, timers) },
+	func(h *Heap) { withLevels(h, 0, 2) },
+	func(h *Heap) { withLevels(h, 0, 0) },
+	func(h *Heap) { withLevels(h, 4, 1) },
+}
+
+func withLevels(h *Heap, few, direct int) {
+	h.levels = newLevels(0)
+	h.levels.few, h.levels.direct = few, direct
+}
 
 // reaction is what a timer does the next time it fires.
 type reaction struct {
@@ -37,7 +56,7 @@ type world interface {
 func perform(w world, r reaction, now Time) {
 	switch r.kind {
 	case 1:
-		w.set(r.target, now+r.delta)
+		w.set(r.target, now.Add(time.Duration(r.delta)))
 	case 2:
 		w.stop(r.target)
 	case 3:
@@ -53,8 +72,9 @@ type real struct {
 	log       []string
 }
 
-func newReal() *real {
+func newReal(configure func(*Heap)) *real {
 	w := &real{}
+	configure(&w.heap)
 	for i := range w.timers {
 		w.timers[i].Init(Func(func(now Time) {
 			w.log = append(w.log, fmt.Sprintf("%d@%d", i, w.timers[i].When()))
@@ -163,7 +183,7 @@ func (m *model) advance(now Time) (fired int) {
 		}
 	}()
 	for {
-		at := slices.IndexFunc(m.items, func(x item) bool { return x.when <= now && !x.next })
+		at := slices.IndexFunc(m.items, func(x item) bool { return x.when <= now && x.when != Never && !x.next })
 		if at < 0 {
 			return fired
 		}
@@ -187,52 +207,97 @@ func (m *model) state() string {
 	return fmt.Sprintf("len %d, set %s, fired %v", len(m.items), b.String(), m.log)
 }
 
-// run runs a program in both worlds and returns the first difference.
-func run(program []byte) error {
-	w, m := newReal(), &model{}
-	now := Time(0)
-	for step := 0; len(program) >= 3; step++ {
-		op, a, b := program[0], program[1], program[2]
-		program = program[3:]
-		i := int(a) % timers
-		var what, got, want string
-		switch op % 8 {
-		case 0, 1, 2:
-			when := now + Time(b%instants) - 4
-			what = fmt.Sprintf("set %d to %d", i, when)
-			w.set(i, when)
-			m.set(i, when)
-		case 3:
-			what = fmt.Sprintf("stop %d", i)
-			got, want = fmt.Sprint(w.stop(i)), fmt.Sprint(m.stop(i))
-		case 4, 5:
-			r := reaction{kind: (op / 8) % 4, target: int(b) % timers, delta: Time(b/16) - 4}
-			what = fmt.Sprintf("react %d %+v", i, r)
-			w.react(i, r)
-			m.react(i, r)
-		default:
-			now += Time(b % (instants / 4))
-			what = fmt.Sprintf("advance to %d", now)
-			w.log, m.log = nil, nil
-			got, want = fmt.Sprint(w.advance(now)), fmt.Sprint(m.advance(now))
-		}
-		if got != want {
-			return fmt.Errorf("step %d, %s: %s, want %s", step, what, got, want)
-		}
-		if got, want := w.state(), m.state(); got != want {
-			return fmt.Errorf("step %d, %s:\n got %s\nwant %s", step, what, got, want)
-		}
-		if err := w.check(); err != nil {
-			return fmt.Errorf("step %d, %s: %w", step, what, err)
-		}
-		if err := compareNext(w, m); err != nil {
-			return fmt.Errorf("step %d, %s: %w", step, what, err)
+// instant reads an instant from an operation: near now, or as far as e says, 4^e
+// ns apart; every other e has them around the beginning of a bucket.
+func instant(now Time, e, b byte) Time {
+	if e == 0 {
+		return now + Time(b%instants) - 4
+	}
+	d := time.Duration(int8(b)) << e << e
+	if d>>e>>e != time.Duration(int8(b)) {
+		return Never
+	}
+	when := now.Add(d)
+	if s := shift(uint(b) % levelCount); e%2 == 1 && when < Never>>1 {
+		when = when>>s<<s + Time(b%3) - 1
+	}
+	return when
+}
+
+// later reads how far Advance goes: a little, as far as e says, to where Next
+// says, back, or to the end.
+func later(now, next Time, e, b byte) Time {
+	switch {
+	case e == 0:
+		return now + Time(b%(instants/4))
+	case e < 20:
+		return max(now, instant(now, e, b&127))
+	case e < 30:
+		return next
+	case e == 30:
+		return max(0, now-Time(b)<<30)
+	case b%8 == 0:
+		return Never
+	}
+	return now + 1
+}
+
+// runBoth runs a program in both worlds, with each configuration, and returns
+// the first difference.
+func runBoth(program []byte) error {
+	for i, configure := range configurations {
+		w, m := newReal(configure), &model{}
+		now := Time(0)
+		for step := 0; step < len(program)/3; step++ {
+			what, err := operate(w, m, &now, [3]byte(program[3*step:]))
+			if err != nil {
+				return fmt.Errorf("configuration %d, step %d, %s: %w", i, step, what, err)
+			}
 		}
 	}
 	return nil
 }
 
-// compareNext holds Next to its promise: never after the first timer's instant.
+// operate carries out one operation in both worlds.
+func operate(w *real, m *model, now *Time, op [3]byte) (what string, err error) {
+	i, b, e := int(op[1])%timers, op[2], op[0]/8
+	var got, want string
+	switch op[0] % 8 {
+	case 0, 1, 2:
+		when := instant(*now, e, b)
+		what = fmt.Sprintf("set %d to %d", i, when)
+		w.set(i, when)
+		m.set(i, when)
+	case 3:
+		what = fmt.Sprintf("stop %d", i)
+		got, want = fmt.Sprint(w.stop(i)), fmt.Sprint(m.stop(i))
+	case 4, 5:
+		r := reaction{kind: e % 4, target: int(b) % timers, delta: (Time(b/16) - 4) << (e / 4 * 7)}
+		what = fmt.Sprintf("react %d %+v", i, r)
+		w.react(i, r)
+		m.react(i, r)
+	default:
+		next, _ := w.heap.Next()
+		*now = later(*now, next, e, b)
+		what = fmt.Sprintf("advance to %d", *now)
+		w.log, m.log = nil, nil
+		got, want = fmt.Sprint(w.advance(*now)), fmt.Sprint(m.advance(*now))
+	}
+	if got != want {
+		return what, fmt.Errorf("%s, want %s", got, want)
+	}
+	if got, want := w.state(), m.state(); got != want {
+		return what, fmt.Errorf("\n got %s\nwant %s", got, want)
+	}
+	err = errors.Join(w.check(), compareNext(w, m))
+	if op[0]%8 >= 6 { // what an Advance left; looking takes its time
+		err = errors.Join(err, w.heap.levels.check())
+	}
+	return what, err
+}
+
+// compareNext holds Next to its promise: never after the first timer's instant,
+// and where a bucket begins after what the heap knows of the present.
 func compareNext(w *real, m *model) error {
 	when, ok := w.heap.Next()
 	if ok != (len(m.items) > 0) {
@@ -240,6 +305,9 @@ func compareNext(w *real, m *model) error {
 	}
 	if ok && when > m.items[0].when {
 		return fmt.Errorf("Next is %d, the first timer is at %d", when, m.items[0].when)
+	}
+	if l := w.heap.levels; ok && l != nil && l.next <= l.base {
+		return fmt.Errorf("the first bucket begins at %d, the heap is at %d", l.next, l.base)
 	}
 	return nil
 }
@@ -249,12 +317,12 @@ func compareNext(w *real, m *model) error {
 func TestModel(t *testing.T) {
 	seed := rand.Uint64()
 	rnd := rand.New(rand.NewPCG(seed, 0))
-	for round := range 100 {
+	for round := range 60 {
 		program := make([]byte, 3*400)
 		for i := range program {
 			program[i] = byte(rnd.Uint32())
 		}
-		if err := run(program); err != nil {
+		if err := runBoth(program); err != nil {
 			t.Fatalf("seed %d, round %d: %v", seed, round, err)
 		}
 	}
@@ -266,7 +334,7 @@ func FuzzHeap(f *testing.F) {
 		if len(program) > 3*150 {
 			t.Skip("longer than a program needs to be")
 		}
-		if err := run(program); err != nil {
+		if err := runBoth(program); err != nil {
 			t.Fatal(err)
 		}
 	})

@@ -27,9 +27,14 @@ type Timer struct {
 
 	firer Firer
 	when  Time
-	place int32  // in the heap: 0 nowhere, i+1 at entries[i], -(i+1) at late[i]
+	place int32  // 0 nowhere, i+1 at entries[i], -(i+1) at late[i], inLevels|i at slot i
 	stamp uint32 // the last 32 bits of the number of its last Set
 }
+
+// inLevels marks the places that are slots of the levels.
+const inLevels = 1 << 30
+
+const notOurs = "timer: Timer copied while set, or set in another heap"
 
 // The size is part of the promise: a connection embeds several timers.
 var _ [32 - unsafe.Sizeof(Timer{})]byte
