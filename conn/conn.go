@@ -24,41 +24,46 @@ import (
 //	          │  Block            Blocking.Close       │
 //	          └──► blocking ──────────────────────────►┘
 //	                └── Blocking.Callback ──► open
+//
+// What an event looks at stands first, in 128 bytes.
 type Conn struct {
-	loop    *loop
-	token   poller.Token
-	set     *settings // shared with the other connections of its listener or dial
-	ln      *Listener // that accepted it, or nil
-	peer    sock.Peer
-	adopted bool // the descriptor may be shared with another process
+	loop  *loop
+	token poller.Token
 
 	// Owned by the loop.
-	traits   traits // optional interfaces of handler
-	flags    flags  // what the loop knows about the connection
-	work     int32  // calls of Go that have not come back
-	handler  Handler
-	left     *buf.Flat   // input the handler left behind; nil when it left none
-	timer    timer.Timer // see patience.go
-	vigil    *vigil      // likewise; nil as long as nobody is impatient
-	active   timer.Time  // when bytes last arrived
-	received uint64      // bytes read, ever
+	handler Handler
+	left    *buf.Flat // input the handler left behind; nil when it left none
+	block   *Blocking // set while the connection is on its blocking face; written on the loop under mu
+	set     *settings // shared with the other connections of its listener or dial
+	flags   flags     // what the loop knows about the connection
+	traits  traits    // optional interfaces of handler
+	adopted bool      // the descriptor may be shared with another process; never changes
+	work    int32     // calls of Go that have not come back
+
+	// Shared; guarded by mu but for reading pending.
+	mu      sync.Mutex
+	fd      int        // -1 once closed
+	out     *buf.Chain // accepted bytes that the kernel has not taken; nil when none
+	pending atomic.Int64
+	sent    uint64 // bytes the kernel took, ever
+	shut    shut   // what may no longer be done
+	dirty   bool   // stands in the loop's list for the end of the turn
+	wanting bool   // a writer was refused or the mark was reached: call Drained
 
 	// Of other goroutines to the loop.
 	asks   atomic.Uint32 // what they want of it, see post.go
 	paused atomic.Bool   // by Pause
 
-	// Shared; guarded by mu but for reading pending.
-	shut    shut // what may no longer be done
-	dirty   bool // stands in the loop's list for the end of the turn
-	wanting bool // a writer was refused or the mark was reached: call Drained
-	mu      sync.Mutex
-	fd      int        // -1 once closed
-	out     *buf.Chain // accepted bytes that the kernel has not taken; nil when none
-	cause   error      // why it ends; the first wins
-	sent    uint64     // bytes the kernel took, ever
-	pending atomic.Int64
+	received uint64 // bytes read, ever; the loop's
 
-	block *Blocking // set while the connection is on its blocking face; written on the loop under mu
+	// From here on, what is seldom looked at.
+
+	timer  timer.Timer // see patience.go; the loop's, as the next two
+	vigil  *vigil      // nil as long as nobody is impatient
+	active timer.Time  // when bytes last arrived; kept only under an idle time-out
+	cause  error       // why it ends; the first wins. Guarded by mu
+	ln     *Listener   // that accepted it, or nil
+	peer   sock.Peer
 }
 
 // flags is what the loop knows about a connection.

@@ -111,7 +111,9 @@ func (l *loop) empty(c *Conn, errno syscall.Errno) {
 // or in c.left's space.
 func (l *loop) deliver(c *Conn, fresh []byte) {
 	c.received += uint64(len(fresh))
-	c.active = l.now
+	if c.set.Idle > 0 {
+		c.active = l.now
+	}
 	l.count.bytesRead += uint64(len(fresh))
 	if t := l.trace; t != nil && t.Read != nil {
 		t.Read(c, len(fresh))
