@@ -47,7 +47,9 @@ func (b *Blocking) Writev(bufs [][]byte) (int64, error) {
 		switch errno {
 		case 0:
 			done += int64(n)
-			bufs, at = advance(bufs, at, n)
+			if bufs, at = advance(bufs, at, n); len(bufs) == 0 {
+				return done, nil // before the deadline is looked at again
+			}
 		case syscall.EAGAIN:
 			if err := b.await(&b.w); err != nil {
 				return done, err
