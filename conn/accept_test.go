@@ -297,3 +297,43 @@ func TestLeastLoadedFillsUp(t *testing.T) {
 		}
 	}
 }
+
+// While listeners still accept, a runtime without connections is not at its end.
+func TestNotEmptyWhileAccepting(t *testing.T) {
+	r := newRig(t, Config{})
+	a := acceptorOf(r, ListenConfig{}, echoes)
+	ended := func() bool {
+		select {
+		case <-r.rt.empty:
+			return true
+		default:
+			return false
+		}
+	}
+	r.rt.draining = true // as Shutdown begins
+	c, _ := r.pair(Options{}, echoes)
+	c.Close()
+	r.settle()
+	peer := r.connect(a)
+	if ended() {
+		t.Fatal("ended, with a connection in the queue")
+	}
+	sealed := make(chan struct{})
+	go func() { defer close(sealed); r.rt.seal() }()
+	for done := false; !done; { // seal waits for the loop to drain the queue
+		r.turn()
+		select {
+		case <-sealed:
+			done = true
+		default:
+		}
+	}
+	if r.rt.Stats().Accepted != 1 {
+		t.Errorf("%d accepted", r.rt.Stats().Accepted)
+	}
+	say(t, peer, []byte("hello"))
+	r.settle()
+	if p, err := hear(peer); string(p) != "hello" || err != io.EOF || !ended() {
+		t.Errorf("heard %q, %v, ended %v", p, err, ended())
+	}
+}

@@ -118,6 +118,8 @@ func (a *actor) act(name string, args []string) error {
 		s.say(a, "%s", arg)
 	case "open":
 		s.open(args)
+	case "peer": // somebody else's, as chance will have it
+		s.peer(s.conns[args[0]], args[1], args[2:])
 	case "write", "append", "writev", "shared", "echo":
 		a.output(name, args)
 	case "peek", "pending", "discard", "read":

@@ -118,7 +118,64 @@ func TestDetachAndAdoptElsewhere(t *testing.T) {
 		t.Fatalf("%q, %v", p, err)
 	}
 	mustAsk(t, nc, "second")
+	turnAll(t, first)
+	if n := first.Stats().Loops[0].Stale; n != 0 {
+		t.Errorf("the first runtime has heard %d times of what it gave away", n)
+	}
 	if a, b := first.Stats().Conns, second.Stats().Conns; a != 0 || b != 1 {
 		t.Errorf("connections: %d and %d, want 0 and 1", a, b)
+	}
+}
+
+// turnAll returns when each loop has looked at its poller and counted what it
+// found: a loop counts at the end of a turn, so it is the turn before the second
+// function's that is sure to be counted.
+func turnAll(t testing.TB, rt *Runtime) {
+	t.Helper()
+	for range 2 {
+		for _, l := range rt.all {
+			done := make(chan struct{})
+			if err := l.send(task{run: func() { close(done) }}, 0); err != nil {
+				t.Fatal(err)
+			}
+			receive(t, "a turn", done)
+		}
+	}
+}
+
+// A socket that another process holds open too: when our connection has ended,
+// the kernel tells us nothing more about it.
+func TestAdoptShared(t *testing.T) {
+	for name, serve := range map[string]Serve{
+		"callback": func(c *Conn) Handler { c.Close(); return funcs{} },
+		"blocking": func(c *Conn) Handler { go c.Block().Close(); return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			rt := running(t, Config{Loops: 1})
+			fds, err := sock.Pair()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer sock.Close(fds[1])
+			other, err := sock.Dup(fds[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer sock.Close(other)
+			if _, err := rt.Adopt(fds[0], Options{}, serve); err != nil {
+				t.Fatal(err)
+			}
+			soon(t, "the end", func() bool { return rt.Stats().Conns == 0 })
+			turnAll(t, rt)
+			before := rt.Stats().Loops[0].Events
+			say(t, fds[1], []byte("for the other process"))
+			turnAll(t, rt)
+			if n := rt.Stats().Loops[0].Events - before; n != 0 {
+				t.Errorf("told %d times", n)
+			}
+			if p, _ := hear(other); string(p) != "for the other process" {
+				t.Errorf("the other process heard %q", p)
+			}
+		})
 	}
 }

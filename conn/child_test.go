@@ -300,6 +300,7 @@ func serveActivated(t *testing.T) {
 			ln.Close()
 			fmt.Println("closed -")
 		case "stale":
+			turnAll(t, rt)
 			n := uint64(0)
 			for _, l := range rt.Stats().Loops {
 				n += l.Stale

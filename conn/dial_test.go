@@ -332,8 +332,7 @@ func TestDupOutlivesListener(t *testing.T) {
 	if _, err := nc.Read(make([]byte, 1)); err != io.EOF {
 		t.Error(err)
 	}
-	adopted(t, rt, Options{}, echoes) // each loop has looked at its poller by now
-	adopted(t, rt, Options{}, echoes)
+	turnAll(t, rt)
 	for i, l := range rt.Stats().Loops {
 		if l.Stale != before.Loops[i].Stale {
 			t.Errorf("loop %d has heard of it", i)
