@@ -14,6 +14,17 @@ import (
 // acceptorOf makes an acceptor on a rig's loop.
 func acceptorOf(r *rig, lc ListenConfig, serve Serve) *acceptor {
 	r.t.Helper()
+	a := deafAcceptor(r, lc, serve)
+	if err := a.begin(); err != nil {
+		r.t.Fatal(err)
+	}
+	r.settle()
+	return a
+}
+
+// deafAcceptor makes one that is not told of connections.
+func deafAcceptor(r *rig, lc ListenConfig, serve Serve) *acceptor {
+	r.t.Helper()
 	fd, err := sock.Listen(sock.Addr(loopback), sock.ListenConfig{})
 	if err != nil {
 		r.t.Fatal(err)
@@ -23,10 +34,6 @@ func acceptorOf(r *rig, lc ListenConfig, serve Serve) *acceptor {
 	a := &acceptor{ln: ln, loop: r.l, fd: fd}
 	ln.accepts = []*acceptor{a}
 	r.rt.listeners[ln] = struct{}{}
-	if err := a.begin(); err != nil {
-		r.t.Fatal(err)
-	}
-	r.settle()
 	return a
 }
 
@@ -178,7 +185,7 @@ func TestAcceptBudget(t *testing.T) {
 func TestDrainBehindPanic(t *testing.T) {
 	r := newRig(t, Config{})
 	served := 0
-	a := acceptorOf(r, ListenConfig{}, func(*Conn) Handler {
+	a := deafAcceptor(r, ListenConfig{}, func(*Conn) Handler {
 		if served++; served%2 == 0 {
 			panic("boom")
 		}
