@@ -297,6 +297,18 @@ func (m *model) closeWrite(me *side, n int) {
 		m.fail("CloseWrite: %v", err)
 	}
 	me.finished = true
+	m.shut(me)
+}
+
+// shut notes that the kernel may reset a connection both of whose halves one
+// side has shut: Linux does, when bytes under way arrive after that (RFC 1122,
+// 4.2.2.13), and for what the peer wrote before it may do so now.
+func (m *model) shut(me *side) {
+	peer := m.ends[0]
+	if peer == me {
+		peer = m.ends[1]
+	}
+	m.reset = m.reset || me.finished && me.deaf && len(peer.sent) > 0
 }
 
 func (m *model) closeRead(me *side, n int) {
@@ -313,6 +325,7 @@ func (m *model) closeRead(me *side, n int) {
 		m.fail("CloseRead: %v", err)
 	}
 	me.deaf = true
+	m.shut(me)
 }
 
 func (m *model) close(me, peer *side, n int) {
