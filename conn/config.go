@@ -11,7 +11,7 @@ import (
 // Config says how a Runtime is made. The zero value works; each field's zero
 // stands in its comment.
 type Config struct {
-	Loops        int           // 0: one for each P, at most 4
+	Loops        int           // at most 256. 0: one for each P, at most 4
 	ReadSize     int           // bytes read at once, the size of a loop's shared buffer. 0: 64 KiB; at most 256 KiB
 	ReadBudget   int           // bytes one connection delivers in one turn before the others have theirs. 0: 4 x ReadSize
 	Events       int           // readiness events taken at once. 0: 256
@@ -64,18 +64,22 @@ type Rate struct {
 	Grace time.Duration // 0: 5 s
 }
 
+// maxLoops is how many a Conn.ID can tell apart.
+const maxLoops = 256
+
 func (cfg *Config) setDefaults() {
-	setZero(&cfg.Loops, min(runtime.GOMAXPROCS(0), 4))
-	setZero(&cfg.ReadSize, 64<<10)
+	setSize(&cfg.Loops, min(runtime.GOMAXPROCS(0), 4))
+	cfg.Loops = min(cfg.Loops, maxLoops)
+	setSize(&cfg.ReadSize, 64<<10)
 	cfg.ReadSize = min(cfg.ReadSize, buf.MaxStorage)
-	setZero(&cfg.ReadBudget, 4*cfg.ReadSize)
-	setZero(&cfg.Events, 256)
-	setZero(&cfg.ByteBudget, 256<<20)
-	setZero(&cfg.PostQueue, 1<<16)
+	setSize(&cfg.ReadBudget, 4*cfg.ReadSize)
+	setSize(&cfg.Events, 256)
+	setSize(&cfg.ByteBudget, 256<<20)
+	setSize(&cfg.PostQueue, 1<<16)
 	setZero(&cfg.CloseTimeout, 5*time.Second)
-	setZero(&cfg.PoolSize, 256)
+	setSize(&cfg.PoolSize, 256)
 	setZero(&cfg.SlowCallback, 100*time.Millisecond)
-	if cfg.MaxConns == 0 {
+	if cfg.MaxConns <= 0 {
 		cfg.MaxConns = defaultMaxConns()
 	}
 	cfg.Options = cfg.Options.over(Options{
@@ -94,18 +98,18 @@ func (o Options) over(base Options) Options {
 	o.KeepAlive.Disable = o.KeepAlive.Disable || base.KeepAlive.Disable
 	setZero(&o.KeepAlive.Idle, base.KeepAlive.Idle)
 	setZero(&o.KeepAlive.Interval, base.KeepAlive.Interval)
-	setZero(&o.KeepAlive.Count, base.KeepAlive.Count)
+	setSize(&o.KeepAlive.Count, base.KeepAlive.Count)
 	setZero(&o.UserTimeout, base.UserTimeout)
-	setZero(&o.ReadBuffer, base.ReadBuffer)
-	setZero(&o.WriteBuffer, base.WriteBuffer)
-	if o.HighWater == 0 {
+	setSize(&o.ReadBuffer, base.ReadBuffer)
+	setSize(&o.WriteBuffer, base.WriteBuffer)
+	if o.HighWater <= 0 {
 		o.HighWater = base.HighWater
-		setZero(&o.LowWater, base.LowWater)
+		setSize(&o.LowWater, base.LowWater)
 	}
-	if o.LowWater == 0 || o.LowWater >= o.HighWater {
+	if o.LowWater <= 0 || o.LowWater >= o.HighWater {
 		o.LowWater = o.HighWater / 4
 	}
-	setZero(&o.InLimit, base.InLimit)
+	setSize(&o.InLimit, base.InLimit)
 	o.InLimit = min(o.InLimit, buf.MaxStorage)
 	setZero(&o.Idle, base.Idle)
 	if o.MinRate.Bytes == 0 {
@@ -118,8 +122,15 @@ func (o Options) over(base Options) Options {
 }
 
 // setZero gives v the value d when it has none.
-func setZero[T int | int64 | time.Duration](v *T, d T) {
+func setZero(v *time.Duration, d time.Duration) {
 	if *v == 0 {
+		*v = d
+	}
+}
+
+// setSize does the same for a size or a count. Below zero there is none either.
+func setSize[T int | int64](v *T, d T) {
+	if *v <= 0 {
 		*v = d
 	}
 }

@@ -167,8 +167,7 @@ func (l *loop) work() (done bool) {
 		l.dispatch(ev)
 	}
 	for len(l.turn2) > 0 {
-		c := l.turn2[len(l.turn2)-1]
-		l.turn2 = l.turn2[:len(l.turn2)-1]
+		c := pop(&l.turn2)
 		c.flags &^= waiting
 		if l.drain {
 			l.lastLook(c)
