@@ -329,3 +329,40 @@ func TestPanicsUnderLoad(t *testing.T) {
 	}
 	soon(t, "the counter", func() bool { return rt.Stats().Panics == 2*peers*messages })
 }
+
+// A callback that ends its goroutine, as a failed test does, ends its
+// connection: the loop has another goroutine then, also when the first held its
+// thread.
+func TestGoexitUnderLoad(t *testing.T) {
+	rt := running(t, Config{Loops: 1})
+	ended := make(chan error, 1)
+	ln := listening(t, rt, func(*Conn) Handler {
+		return funcs{
+			data: func(c *Conn) error {
+				if bytes.IndexByte(c.Peek(), '!') >= 0 {
+					exit()
+				}
+				return echo(c)
+			},
+			closed: func(_ *Conn, err error) {
+				var p *PanicError
+				if errors.As(err, &p) {
+					ended <- p
+				}
+			},
+		}
+	})
+	other := dial(t, ln.Addr())
+	for range 4 {
+		for range 2 * inlineTurns {
+			mustAsk(t, other, "turn after turn")
+		}
+		if err := ask(dial(t, ln.Addr()), "!"); !refused(err) {
+			t.Errorf("after Goexit: %v", err)
+		}
+		if err := receive(t, "Closed", ended); !errors.Is(err, errGoexit) {
+			t.Errorf("closed with %v", err)
+		}
+	}
+	mustAsk(t, other, "still here")
+}

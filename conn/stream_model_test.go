@@ -174,6 +174,15 @@ func (s *stream) step() {
 	}
 }
 
+// react does what act does, in a callback, where one may panic besides.
+func (s *stream) react(c *Conn) {
+	if s.byte() == 255 {
+		s.broken = true
+		panic("on the tape")
+	}
+	s.act(c)
+}
+
 // act does one of the things that may be done anywhere.
 func (s *stream) act(c *Conn) {
 	switch s.byte() % 16 {
@@ -256,8 +265,8 @@ func (s *stream) post() {
 	err := s.c.Post(func(c *Conn) {
 		s.alive("a posted function")
 		s.consume(c)
-		s.act(c)
-		s.act(c)
+		s.react(c)
+		s.react(c)
 	})
 	if err != nil && s.overs == 0 && s.b == nil && !s.broken && !s.closed {
 		s.fail("post: %v", err)

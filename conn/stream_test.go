@@ -43,8 +43,8 @@ func (h streamHandler) Data(c *Conn) error {
 		s.fail("Data after Close")
 	}
 	s.consume(c)
-	s.act(c)
-	s.act(c)
+	s.react(c)
+	s.react(c)
 	return nil
 }
 
@@ -86,7 +86,7 @@ func (h streamEOF) EOF(c *Conn) error {
 		s.fail("EOF after %d of %d bytes", s.in.got+n, s.in.put)
 	}
 	s.consume(c)
-	s.act(c)
+	s.react(c)
 	return nil
 }
 
@@ -97,7 +97,7 @@ func (d drainer) Drained(c *Conn) {
 	if n := c.Pending(); n > c.set.LowWater {
 		d.s.fail("Drained with %d bytes pending, above %d", n, c.set.LowWater)
 	}
-	d.s.act(c)
+	d.s.react(c)
 }
 
 func (h streamHandler) Closed(c *Conn, err error) {
