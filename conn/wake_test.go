@@ -112,3 +112,54 @@ func (d drainedTo) Drained(*Conn) {
 	default:
 	}
 }
+
+// A loop that is awake finds what is left for it, and is not rung for it; one
+// that sleeps is rung once, however much is left.
+func TestAwakeLoopIsNotRung(t *testing.T) {
+	r := newRig(t, Config{})
+	c, _ := r.pair(Options{}, echoes)
+	r.settle()
+	before := r.l.poller.Stats()
+	for range 10 {
+		c.Post(count)
+	}
+	c.Append([]byte("x"))
+	r.settle()
+	if s := r.l.poller.Stats(); s != before {
+		t.Errorf("an awake loop was rung: %+v, before %+v", s, before)
+	}
+	r.l.asleep.Store(true) // as before a wait
+	for range 10 {
+		c.Post(count)
+	}
+	r.wait()
+	if s := r.l.poller.Stats(); s.Wakes != before.Wakes+1 || s.WakesCoalesced != before.WakesCoalesced {
+		t.Errorf("a sleeping loop was rung otherwise than once: %+v, before %+v", s, before)
+	}
+}
+
+// A loop whose callbacks do everything themselves holds its thread; one that
+// hands work to goroutines lets go of it.
+func TestManners(t *testing.T) {
+	r := newRig(t, Config{Pool: poolFunc(func(work func()) error { go work(); return nil })})
+	done := make(chan struct{}, 1)
+	c, _ := r.pair(Options{}, echoes)
+	defer runtime.UnlockOSThread()
+	for range inlineTurns {
+		r.l.turn(0)
+	}
+	if !r.l.locked {
+		t.Errorf("not locked after %d turns without a hand-off", inlineTurns)
+	}
+	c.Post(func(c *Conn) { c.Go(func() { done <- struct{}{} }, nil) })
+	r.l.turn(0)
+	if r.l.locked {
+		t.Error("locked in spite of a hand-off")
+	}
+	receive(t, "the work", done)
+	soon(t, "its return", func() bool { r.l.turn(0); return c.work == 0 })
+}
+
+type poolFunc func(func()) error
+
+func (f poolFunc) Submit(work func()) error { return f(work) }
