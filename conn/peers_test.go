@@ -190,7 +190,7 @@ func TestHalfOpen(t *testing.T) {
 	soon(t, "the counter", func() bool { return rt.Stats().IdleCloses == silent })
 }
 
-// TestResets resets connections in whatever state they are, on both faces.
+// TestResets resets connections in whatever state they are.
 func TestResets(t *testing.T) {
 	rt := running(t, Config{Loops: 2, Options: Options{HighWater: 1 << 20}})
 	closed := make(chan error, 1)
@@ -232,6 +232,11 @@ func TestResets(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestResetsBlocking does so on the blocking face.
+func TestResetsBlocking(t *testing.T) {
+	rt := running(t, Config{Loops: 2})
 	blocking := map[string]func(*Blocking) error{
 		"reading":   func(b *Blocking) error { _, err := io.Copy(io.Discard, struct{ io.Reader }{b}); return err },
 		"waiting":   func(b *Blocking) error { b.Read(make([]byte, 2)); return errors.Join(b.WaitRead(), readOnce(b)) },
