@@ -36,8 +36,9 @@ type row struct {
 // file, in addition to its package's.
 var may = map[string]row{
 	"poller": {others: list(xsys)},
-	"timer":  {},
+	"timer":  {module: list("poller", "internal/thread"), others: list(xsys)},
 
+	"internal/thread":     {others: list(xsys)},
 	"internal/invariants": {},
 	"internal/buf":        {},
 	"internal/sock":       {others: list(xsys)},
