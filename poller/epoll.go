@@ -64,6 +64,8 @@ func (k *kernel) close() {
 	_ = unix.Close(k.epfd)
 }
 
+func (k *kernel) precise() {}
+
 func (k *kernel) add(fd int, tok Token) error {
 	return k.ctl(unix.EPOLL_CTL_ADD, fd, interest, tok)
 }

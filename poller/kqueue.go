@@ -38,8 +38,9 @@ type kernel struct {
 	bell bell // EVFILT_USER or a pipe
 
 	// Owned by the waiter.
-	raw []kevent // what the kernel fills; as long as the longest evs so far
-	ts  unix.Timespec
+	raw   []kevent // what the kernel fills; as long as the longest evs so far
+	ts    unix.Timespec
+	alarm alarm // the timer filter, if it is used
 }
 
 func (k *kernel) open() (err error) {
@@ -96,7 +97,12 @@ func (k *kernel) wait(evs []Event, timeout time.Duration) (n int, woken bool, er
 	if len(k.raw) < len(evs) {
 		k.raw = make([]kevent, len(evs))
 	}
-	got, err := unix.Kevent(k.kq, nil, carry(k.raw[:len(evs)]), k.timespec(timeout))
+	var got int
+	if set := k.alarm.set(timeout); set != nil {
+		got, err = unix.Kevent(k.kq, carry(set), carry(k.raw[:len(evs)]), nil)
+	} else {
+		got, err = unix.Kevent(k.kq, nil, carry(k.raw[:len(evs)]), k.timespec(timeout))
+	}
 	if err != nil {
 		// darwin returns ETIMEDOUT now and then (golang.org/issue/59679).
 		if err == unix.EINTR || err == unix.ETIMEDOUT {
@@ -109,6 +115,9 @@ func (k *kernel) wait(evs []Event, timeout time.Duration) (n int, woken bool, er
 		if k.bell.rang(ev) {
 			woken = true
 			continue
+		}
+		if k.alarm.rang(ev) {
+			continue // the time is over, or that of an earlier Wait was; Wait looks
 		}
 		evs[n] = Event{Token: Token(ev.udata), Ready: translate(ev)}
 		n++

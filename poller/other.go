@@ -19,6 +19,7 @@ func (k *kernel) open() error {
 }
 
 func (k *kernel) close()               {}
+func (k *kernel) precise()             {}
 func (k *kernel) add(int, Token) error { return errors.ErrUnsupported }
 func (k *kernel) remove(int) error     { return errors.ErrUnsupported }
 func (k *kernel) wake() error          { return errors.ErrUnsupported }

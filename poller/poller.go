@@ -40,6 +40,9 @@ import (
 //	    Make the wait in progress, or the next one, report woken. From any
 //	    goroutine. A ring may be called again only after wait has reported
 //	    the one before (close is the exception, it rings once more).
+//
+//	func (k *kernel) precise()
+//	    See Precise. Before the first wait.
 
 var (
 	// ErrClosed is returned by every method of a Poller after Close, and by
@@ -162,6 +165,14 @@ func (p *Poller) Wait(evs []Event, timeout time.Duration) (n int, err error) {
 	}
 	return n, err
 }
+
+// Precise asks for Waits that end as close to their timeout as the kernel can
+// make it, at some cost for each Wait. It is called before the first one, and
+// never again. Where it is not needed it changes nothing: epoll_pwait2 counts
+// nanoseconds, and what else delays it is the thread's (its timer slack).
+// Kernels that put kevent's own timeout off to save power have a timer filter,
+// which they do not.
+func (p *Poller) Precise() { p.kernel.precise() }
 
 // wait asks the kernel until there is something to say.
 func (p *Poller) wait(evs []Event, timeout time.Duration) (int, error) {

@@ -30,6 +30,33 @@ func TestWaitIsNeverEarly(t *testing.T) {
 	})
 }
 
+// What was asked of an earlier Wait, that something else ended, does not end a
+// later one.
+func TestPreciseWaits(t *testing.T) {
+	each(t, func(t *testing.T, p *Poller) {
+		p.Precise()
+		var evs [1]Event
+		wait := func(timeout time.Duration) {
+			t.Helper()
+			began := time.Now()
+			n, err := p.Wait(evs[:], timeout)
+			ok(t, err)
+			if took := time.Since(began); n != 0 || took < timeout {
+				t.Errorf("Wait(%v) returned %d events after %v", timeout, n, took)
+			}
+		}
+		wait(time.Millisecond)
+		ok(t, p.Wake())
+		n, err := p.Wait(evs[:], time.Millisecond) // ended by the Wake
+		if n != 0 || err != nil {
+			t.Fatalf("woken Wait: %d, %v", n, err)
+		}
+		wait(5 * time.Millisecond)
+		wait(0)
+		wait(700 * time.Nanosecond)
+	})
+}
+
 // A timeout beyond what the kernel counts is not an error, and does not keep a
 // wake-up out.
 func TestWaitAcceptsAnyTimeout(t *testing.T) {

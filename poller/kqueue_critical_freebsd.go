@@ -1,0 +1,4 @@
+package poller
+
+// critical has no meaning here.
+const critical = 0
