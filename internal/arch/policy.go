@@ -69,6 +69,7 @@ var may = map[string]row{
 	"internal/h2":   {module: list("internal/buf"), others: list(hpack)},
 	"stream":        {module: list("conn", "timer", "internal/buf", "internal/h2")},
 	"idem":          {},
+	"idem/idemtest": {module: list("idem")},
 	"saga":          {module: list("idem")},
 	"sched":         {module: list("timer")},
 	"sched/pool.go": {others: list(ants)},
