@@ -1,0 +1,100 @@
+package idem
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+)
+
+// Pauses between questions to a store that does not answer, or about a busy key.
+const (
+	firstPause = 5 * time.Millisecond
+	lastPause  = time.Second
+)
+
+// ask asks the store until it answers, ctx ends or patience does. sent is when
+// the answered question was asked: what it changed, it changed later than that.
+func ask[T any](ctx context.Context, c *Client, f func(context.Context) (T, error)) (answer T, sent time.Time, err error) {
+	whole, cancel := context.WithTimeout(ctx, or(c.Patience, 5*time.Second))
+	defer cancel()
+	for try := 0; ; try++ {
+		one, cancel := context.WithTimeout(whole, or(c.Try, time.Second))
+		sent = time.Now()
+		answer, err = f(one)
+		cancel()
+		if err == nil || errors.Is(err, ErrRefused) {
+			return answer, sent, err
+		}
+		c.resent.Add(1)
+		if pause(whole, backoff(try)) != nil {
+			// The store's error says more than that time is up.
+			return answer, sent, errors.Join(err, ctx.Err())
+		}
+	}
+}
+
+// begin asks for the record. If that remains without an answer, the store may
+// have given it to an owner who does not know: it is told to let go, once.
+func (j *job) begin(ctx context.Context) (Grant, time.Time, error) {
+	c := j.client
+	g, sent, err := ask(ctx, c, func(ctx context.Context) (Grant, error) {
+		return c.Store.Begin(ctx, j.name, j.claim)
+	})
+	if err != nil && !errors.Is(err, ErrRefused) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), min(or(c.Try, time.Second), 100*time.Millisecond))
+		defer cancel()
+		f := Final{State: Released, Retain: j.claim.Retain, Print: j.claim.Print}
+		if _, err := c.Store.Finish(ctx, j.name, Hold{Owner: j.claim.Owner}, f); err != nil {
+			c.abandoned.Add(1)
+		}
+	}
+	return g, sent, err
+}
+
+// wait waits for a busy key, or says why not.
+func (j *job) wait(ctx context.Context, g Grant) error {
+	c := j.client
+	if j.waits == 0 {
+		c.busy.Add(1)
+		if !j.policy.Wait {
+			return j.error(ErrBusy, g, nil)
+		}
+		if c.waiting.Add(1) > int64(or(c.MaxWaiters, 1024)) {
+			c.waiting.Add(-1)
+			c.turnedAway.Add(1)
+			return j.error(ErrBusy, g, nil)
+		}
+		j.queued = true
+	}
+	// The owner commonly ends long before its lease, which it renews besides.
+	if err := pause(ctx, min(backoff(j.waits), max(g.Left, firstPause))); err != nil {
+		return j.error(ErrBusy, g, err)
+	}
+	j.waits++
+	return nil
+}
+
+func (j *job) leaveQueue() {
+	if j.queued {
+		j.client.waiting.Add(-1)
+	}
+}
+
+// backoff doubles with each try, and is anything between half and all of that,
+// so that those who wait for the same do not come at the same instant.
+func backoff(try int) time.Duration {
+	d := min(firstPause<<min(try, 16), lastPause)
+	return d/2 + rand.N(d/2)
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
