@@ -32,6 +32,7 @@ const (
 	askDrained                    // look whether Drained is due
 	askTimer                      // deadlines have changed (blocking face)
 	askFace                       // take the connection back from the blocking face
+	askPoke                       // call Poked
 )
 
 // ask leaves a wish for the connection's loop. Any goroutine.
@@ -169,6 +170,9 @@ func (l *loop) grant(c *Conn) {
 	}
 	if what&askDrained != 0 {
 		l.flush(c)
+	}
+	if what&askPoke != 0 {
+		l.poke(c)
 	}
 	if what&askRead != 0 {
 		c.messageGoesOn()
