@@ -55,6 +55,7 @@ func (c *Conn) Block() *Blocking {
 	if c.flags&hungUp != 0 {
 		b.r.set(over)
 	}
+	l.lingersNot(c)
 	l.heap.Stop(&c.timer)
 	c.mu.Lock()
 	if len(l.stage) > 0 && c.inside() {
@@ -88,7 +89,9 @@ func (b *Blocking) ready(l *loop, r poller.Ready) {
 // Close closes the connection: calls in flight end with ErrClosed, the
 // descriptor is closed when the last of them has. It never waits for the peer:
 // output that was accepted on the callback face and is still pending is dropped;
-// CloseWrite, and any Write, waits until that has been sent.
+// CloseWrite, and any Write, waits until that has been sent. Nor does it linger
+// as Conn.Close does: a goroutine that can wait has CloseWrite and Read for
+// that, and the callers of a net.Conn count on a Close that does not.
 func (b *Blocking) Close() error {
 	if !b.users.close() {
 		return ErrClosed

@@ -6,10 +6,26 @@ import (
 	"github.com/weir-go/weir/internal/sock"
 )
 
-// Close sends what is pending and closes the connection; Closed follows with a
-// nil error. No Data and no write after it. Flushing may take
-// Config.CloseTimeout; then, or when the socket fails, the connection is
-// aborted. Closing again does nothing.
+// Close sends what is pending and closes the connection so that the peer can
+// hear it; Closed follows with a nil error. No Data and no write after it.
+// Flushing may take Config.CloseTimeout; then, or when the socket fails, the
+// connection is aborted. Closing again does nothing.
+//
+// A socket that is closed while its peer still sends answers with a reset, which
+// destroys output that was accepted but is still on its way. So Close lingers:
+// it sends the end of our stream and throws input away until the peer has ended
+// its own, for CloseTimeout at most, counted from the flush, and for
+// Config.LingerBytes; then the socket is closed whatever happens, Closed still
+// with nil. It is closed at once, or sooner than that, when nothing is at stake:
+// when the peer's end has been read, when nothing was ever sent, or when no
+// input is unread, all output is acknowledged by the peer's TCP, and for half a
+// second nothing has been on the way. (Only Linux tells; elsewhere TCP
+// connections that have sent something linger. On Unix sockets nothing is ever
+// on its way: only unread input makes them linger.)
+//
+// A peer that resets the connection meanwhile is the cause that Closed is given.
+// While it lingers a connection counts as open; CloseWith and Abort end it. At
+// most Config.LingerConns do.
 func (c *Conn) Close() error {
 	c.mu.Lock()
 	if c.block != nil {
@@ -24,8 +40,8 @@ func (c *Conn) Close() error {
 	return nil
 }
 
-// CloseWith ends the connection at once, without flushing; Closed follows with
-// err as the cause, unless there was one before.
+// CloseWith ends the connection at once, without flushing or lingering; Closed
+// follows with err as the cause, unless there was one before.
 func (c *Conn) CloseWith(err error) {
 	c.mu.Lock()
 	if c.cause == nil {
@@ -104,7 +120,7 @@ func (l *loop) close(c *Conn) {
 		l.flush(c) // comes back to settle
 		return
 	}
-	l.drop(c)
+	l.conclude(c, hush)
 }
 
 // settle ends a connection that was waiting for its output to be flushed, or to
@@ -116,7 +132,7 @@ func (l *loop) settle(c *Conn) {
 	}
 	switch {
 	case c.flags&closing != 0:
-		l.drop(c)
+		l.conclude(c, hush)
 	case c.work > 0:
 	case c.flags&endAfter != 0:
 		c.fail(io.EOF)
@@ -128,7 +144,7 @@ func (l *loop) settle(c *Conn) {
 // quiet reports whether a connection may be ended by Shutdown as far as this
 // side knows.
 func (l *loop) quiet(c *Conn) bool {
-	return c.flags&(opened|gone) == opened && c.traits&hasShutdown == 0 && c.block == nil &&
+	return c.flags&(opened|gone|closing) == opened && c.traits&hasShutdown == 0 && c.block == nil &&
 		c.left == nil && c.work == 0 && c.pending.Load() == 0 && !c.paused.Load()
 }
 
@@ -142,7 +158,27 @@ func (l *loop) lastLook(c *Conn) {
 	before := c.received
 	l.fill(c)
 	if c.received == before && l.quiet(c) {
-		c.fail(ErrShutdown)
+		l.retire(c)
+	}
+}
+
+// retire is the Close of a quiet connection by Shutdown, which lingers only as
+// long as output is not acknowledged: peers that keep idle connections often do
+// not look at them. One that somebody has just written to is not quiet: it is
+// looked at again when that is flushed.
+func (l *loop) retire(c *Conn) {
+	c.mu.Lock()
+	busy := c.pending.Load() > 0
+	if !busy {
+		c.shut |= shutWrite
+		if c.cause == nil {
+			c.cause = ErrShutdown
+		}
+	}
+	c.mu.Unlock()
+	if !busy {
+		c.flags |= closing
+		l.conclude(c, 0)
 	}
 }
 
@@ -190,6 +226,7 @@ func (l *loop) drop(c *Conn) {
 		return
 	}
 	c.flags |= gone
+	l.lingersNot(c)
 	if c.adopted && c.block == nil {
 		l.poller.Remove(c.fd) // another process may hold the socket open: the kernel would go on reporting
 	}
@@ -240,7 +277,7 @@ func (c *Conn) Detach() (fd int, left []byte, err error) {
 	c.loop.check()
 	l := c.loop
 	c.mu.Lock()
-	if c.shut&shutDown != 0 || c.block != nil {
+	if c.shut&shutDown != 0 || c.block != nil || c.flags&lingering != 0 {
 		c.mu.Unlock()
 		return -1, nil, ErrClosed
 	}

@@ -18,7 +18,9 @@ type Config struct {
 	MaxConns     int           // open connections. 0: RLIMIT_NOFILE less 64, or less a quarter if that is less
 	ByteBudget   int64         // storage of all connections' output and unconsumed input, in bytes. 0: 256 MiB
 	PostQueue    int           // functions waiting in one loop's queue. 0: 65536
-	CloseTimeout time.Duration // how long Close may take to flush before the connection is aborted. 0: 5 s
+	CloseTimeout time.Duration // how long Close may take to flush before the connection is aborted, and then to be heard. 0: 5 s
+	LingerConns  int           // connections that may wait for their peers' ends, see Conn.Close; more are closed without. 0: MaxConns / 8; negative: none
+	LingerBytes  int64         // input that one of them throws away before it is closed all the same. 0: 16 MiB
 	Pool         Pool          // runs the work of Conn.Go. nil: an ants pool of PoolSize goroutines, made at the first Go
 	PoolSize     int           // 0: 256
 	SlowCallback time.Duration // a callback that holds its loop longer is reported, see Trace.Slow. 0: 100 ms; negative: not watched
@@ -82,6 +84,10 @@ func (cfg *Config) setDefaults() {
 	if cfg.MaxConns <= 0 {
 		cfg.MaxConns = defaultMaxConns()
 	}
+	if cfg.LingerConns == 0 {
+		cfg.LingerConns = max(cfg.MaxConns/8, 1)
+	}
+	setSize(&cfg.LingerBytes, 16<<20)
 	cfg.Options = cfg.Options.over(Options{
 		KeepAlive: KeepAlive{Idle: 15 * time.Second, Interval: 15 * time.Second, Count: 9},
 		HighWater: 1 << 20,

@@ -17,7 +17,7 @@ import (
 //
 // The life of a connection:
 //
-//	         Serve                       Close: flush
+//	         Serve                       Close: flush, linger
 //	(fd) ──► open ──────────────────────► closing ──► gone (Closed)
 //	          │  error, panic, Abort, RST              ▲
 //	          ├────────────────────────────────────────┤
@@ -70,15 +70,18 @@ type Conn struct {
 type flags uint16
 
 const (
-	readable flags = 1 << iota // the kernel may hold more bytes for us: an edge came, and no read has said EAGAIN since
-	hungUp                     // the peer has hung up: a short read is not the last one
-	ended                      // the peer's end of stream has been read
-	endAfter                   // close when nothing is pending: the peer ended and the handler does not care
-	closing                    // Close was asked for: flush, then drop
-	waiting                    // stands in the loop's again list
-	gone                       // dropped: no callback but Closed, no descriptor
-	begun                      // counted and traced as opened
-	opened                     // Serve has answered: Closed is owed
+	readable    flags = 1 << iota // the kernel may hold more bytes for us: an edge came, and no read has said EAGAIN since
+	hungUp                        // the peer has hung up: a short read is not the last one
+	ended                         // the peer's end of stream has been read
+	endAfter                      // close when nothing is pending: the peer ended and the handler does not care
+	closing                       // Close was asked for: flush, then drop
+	waiting                       // stands in the loop's again list
+	gone                          // dropped: no callback but Closed, no descriptor
+	begun                         // counted and traced as opened
+	opened                        // Serve has answered: Closed is owed
+	wasBlocking                   // has been on its blocking face: sent is not all that was sent
+	deaf                          // closing, and what comes in is thrown away
+	lingering                     // deaf, and counted: our end of stream is sent, the peer's awaited
 )
 
 // shut is what a connection no longer accepts, guarded by its mu.

@@ -34,6 +34,7 @@
 // connection (HighWater: Write answers ErrFull, Drained follows), unconsumed
 // input (InLimit: reading stops, the peer is slowed down by TCP), all bytes
 // together (ByteBudget: Write answers ErrBudget), connections (MaxConns:
-// refused), posted functions (PostQueue: ErrBusy), descriptors (listeners park
+// refused), closed ones that wait for their peers' ends (LingerConns: closed
+// without), posted functions (PostQueue: ErrBusy), descriptors (listeners park
 // and come back, they never end and never spin).
 package conn

@@ -41,7 +41,7 @@ func (l *loop) takeBack(c *Conn) {
 	l.heap.Stop(&c.timer)
 	c.SetHandler(b.next)
 	// Whatever edges there were went to the Blocking: look.
-	c.flags |= opened | readable
+	c.flags |= opened | readable | wasBlocking
 	if b.r.state.Load()&over != 0 {
 		c.flags |= hungUp
 	}

@@ -140,6 +140,8 @@ func (s *scene) start() {
 		Read:  func(c *Conn, n int) { s.say(s.of(c), "read %d", n) },
 		Wrote: func(c *Conn, n int) { s.say(s.of(c), "wrote %d", n) },
 		Panic: func(c *Conn, p *PanicError) { s.say(s.of(c), "%s", short(p)) },
+
+		Lingering: func(c *Conn) { s.say(s.of(c), "lingering") },
 	}
 	s.r = newRig(s.t, s.cfg)
 }
@@ -235,6 +237,8 @@ func (s *scene) stats(names []string) {
 		"refusals": st.BudgetRefusals, "pauses": st.ReadPauses, "idle": st.IdleCloses, "slow": st.SlowCloses,
 		"aborts": st.Aborts, "panics": st.Panics, "postbusy": st.PostBusy, "poolbusy": st.PoolBusy,
 		"handler": st.RefusedHandler, "stale": st.Loops[0].Stale, "working": st.Working,
+		"lingering": st.Lingering, "lingered": st.Lingered, "lingertime": st.LingerTimeouts,
+		"lingerbytes": st.LingerOverruns, "lingerfull": st.LingerRefusals,
 	}
 	for _, name := range names {
 		v, ok := all[name]

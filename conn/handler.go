@@ -7,7 +7,8 @@ package conn
 type Handler interface {
 	// Data is called when bytes have arrived: Peek shows all that are
 	// unconsumed, Discard and Read consume. What is left behind is shown again
-	// when more has come. An error closes the connection with that cause.
+	// when more has come. An error ends the connection with that cause, as
+	// CloseWith does: a last answer is safe only with Close.
 	Data(c *Conn) error
 
 	// Closed is called exactly once, after every other callback, when the

@@ -30,9 +30,9 @@ func running(t testing.TB, cfg Config) *Runtime {
 	}
 	t.Cleanup(func() {
 		rt.Close()
-		if s := rt.Stats(); s.BudgetUsed != 0 || s.Conns != 0 || s.Opened < s.Closed {
-			t.Errorf("at the end: budget %d, connections %d, opened %d, closed %d",
-				s.BudgetUsed, s.Conns, s.Opened, s.Closed)
+		if s := rt.Stats(); s.BudgetUsed != 0 || s.Conns != 0 || s.Lingering != 0 || s.Opened < s.Closed {
+			t.Errorf("at the end: budget %d, connections %d, lingering %d, opened %d, closed %d",
+				s.BudgetUsed, s.Conns, s.Lingering, s.Opened, s.Closed)
 		}
 	})
 	return rt

@@ -9,16 +9,21 @@ import (
 
 // A connection has one timer for everything it may lose patience with: its
 // idle time-out, the least rate of an incomplete message, the time Close may
-// take to flush, and on the blocking face its deadlines. It is set lazily: bytes
+// take to flush and then to be heard, and on the blocking face its deadlines. It is set lazily: bytes
 // that arrive only note the time, and the timer looks at the notes when it
 // comes up.
 
 // vigil is what the timer's looks compare. Most connections need none.
 type vigil struct {
-	closeBy  timer.Time // closing: when flushing has taken too long
-	message  timer.Time // when the incomplete message in left began, for MinRate
-	msgStart uint64     // received when it began
-	sentSeen uint64     // sent at the last look
+	closeBy  timer.Time    // closing: when flushing has taken too long; lingering: when the peer has
+	look     timer.Time    // lingering: when to look whether it still has to
+	silence  time.Duration // and for how long it must have been silent then
+	pace     time.Duration // between looks
+	heard    uint64        // received at the last look
+	hearTo   uint64        // lingering: received at which the peer has said too much
+	message  timer.Time    // when the incomplete message in left began, for MinRate
+	msgStart uint64        // received when it began
+	sentSeen uint64        // sent at the last look
 }
 
 // watched returns c's vigil.
@@ -52,6 +57,9 @@ func (c *Conn) arm() {
 // due is the first instant at which there is something to check.
 func (c *Conn) due() timer.Time {
 	when := timer.Never
+	if c.flags&lingering != 0 {
+		return min(c.vigil.closeBy, c.vigil.look)
+	}
 	if c.flags&closing != 0 {
 		when = c.watched().closeBy
 	}
@@ -95,6 +103,8 @@ func (p *patience) Fire(now timer.Time) {
 	}
 	c.mu.Unlock()
 	switch {
+	case c.flags&lingering != 0: // nothing else counts any more
+		c.loop.listen(c)
 	case c.flags&closing != 0 && now >= v.closeBy:
 		sock.SetLinger(c.fd, 0)
 		c.loop.rt.aborts.Add(1)

@@ -39,7 +39,8 @@ func (c *Conn) ready(l *loop, r poller.Ready) {
 // fill is the only place that reads from a connection's socket on the callback
 // face. Bytes go to the loop's shared buffer, or behind what the handler left.
 // It ends when the kernel has no more, when the handler wants no more, or when
-// the connection has had its share of the turn.
+// the connection has had its share of the turn. What comes behind Close is
+// thrown away.
 func (l *loop) fill(c *Conn) {
 	for budget := l.rt.cfg.ReadBudget; l.wants(c); {
 		if budget <= 0 {
@@ -64,12 +65,19 @@ func (l *loop) fill(c *Conn) {
 			c.flags &^= readable
 		}
 		budget -= n
-		l.deliver(c, dst[:n])
+		if c.flags&deaf != 0 {
+			l.throwAway(c, n)
+		} else {
+			l.deliver(c, dst[:n])
+		}
 	}
 }
 
 // wants reports whether c is to be read from.
 func (l *loop) wants(c *Conn) bool {
+	if c.flags&deaf != 0 {
+		return c.flags&(readable|gone|ended) == readable && c.block == nil
+	}
 	if c.flags&(readable|gone|closing|ended) != readable || c.block != nil {
 		return false
 	}
@@ -137,6 +145,10 @@ func (l *loop) deliver(c *Conn, fresh []byte) {
 // end is the peer's end of stream.
 func (l *loop) end(c *Conn) {
 	c.flags = c.flags&^readable | ended
+	if c.flags&deaf != 0 {
+		l.drop(c) // which was all that it waited for
+		return
+	}
 	if c.traits&hasEOF == 0 {
 		c.flags |= endAfter
 		l.settle(c)

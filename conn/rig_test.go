@@ -53,9 +53,9 @@ func (r *rig) end() {
 	for _, fd := range r.peer {
 		sock.Close(fd)
 	}
-	if s := r.rt.Stats(); s.BudgetUsed != 0 || s.Conns != 0 || r.l.conns.Load() != 0 {
-		r.t.Errorf("at the end: budget %d, connections %d, of the loop %d; want none",
-			s.BudgetUsed, s.Conns, r.l.conns.Load())
+	if s := r.rt.Stats(); s.BudgetUsed != 0 || s.Conns != 0 || s.Lingering != 0 || r.l.conns.Load() != 0 {
+		r.t.Errorf("at the end: budget %d, connections %d, lingering %d, of the loop %d; want none",
+			s.BudgetUsed, s.Conns, s.Lingering, r.l.conns.Load())
 	}
 }
 

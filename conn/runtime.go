@@ -21,6 +21,7 @@ type Runtime struct {
 	next   atomic.Uint32 // round robin over loops
 
 	conns    atomic.Int64 // open or being opened
+	lingers  atomic.Int64 // of them, those that linger
 	full     atomic.Uint64
 	aborts   atomic.Uint64
 	slow     atomic.Uint64

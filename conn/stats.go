@@ -31,6 +31,13 @@ type Stats struct {
 	RefusedHandler  uint64 // Serve returned nil
 	AcceptErrors    uint64 // others, such as ECONNABORTED
 
+	// Closes that waited for the peer's end, see Conn.Close.
+	Lingering      int64  // now; they count in Conns
+	Lingered       uint64 // ever
+	LingerTimeouts uint64 // cut off: the peer did not end within CloseTimeout
+	LingerOverruns uint64 // cut off: the peer sent LingerBytes
+	LingerRefusals uint64 // closed without: LingerConns did already, or descriptors were short
+
 	Full          uint64 // writes answered with ErrFull
 	ReadPauses    uint64 // times a connection reached InLimit
 	IdleCloses    uint64
@@ -85,6 +92,8 @@ type counts struct {
 	panics, idle, slow, inPauses  uint64
 	slowTurns                     uint64
 	accepted, dialed              uint64
+	lingered, lingerTime          uint64
+	lingerBytes, lingerFull       uint64
 	refFDs, refMemory, refLimit   uint64
 	refShutdown, refHandler, refs uint64
 }
@@ -126,6 +135,10 @@ func (t *counts) add(c *counts) {
 	t.slow += c.slow
 	t.slowTurns += c.slowTurns
 	t.inPauses += c.inPauses
+	t.lingered += c.lingered
+	t.lingerTime += c.lingerTime
+	t.lingerBytes += c.lingerBytes
+	t.lingerFull += c.lingerFull
 	t.refFDs += c.refFDs
 	t.refMemory += c.refMemory
 	t.refLimit += c.refLimit
@@ -144,6 +157,7 @@ func (rt *Runtime) Stats() Stats {
 		BudgetRefusals: rt.budget.refused.Load(),
 		Full:           rt.full.Load(),
 		Aborts:         rt.aborts.Load(),
+		Lingering:      rt.lingers.Load(),
 		SlowCallbacks:  rt.slow.Load(),
 		PostBusy:       rt.postBusy.Load(),
 		PoolBusy:       rt.poolBusy.Load(),
@@ -176,6 +190,10 @@ func (l *loop) statsInto(s *Stats) {
 	s.IdleCloses += t.idle
 	s.SlowCloses += t.slow
 	s.ReadPauses += t.inPauses
+	s.Lingered += t.lingered
+	s.LingerTimeouts += t.lingerTime
+	s.LingerOverruns += t.lingerBytes
+	s.LingerRefusals += t.lingerFull
 	s.RefusedFDs += t.refFDs
 	s.RefusedMemory += t.refMemory
 	s.RefusedLimit += t.refLimit

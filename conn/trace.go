@@ -11,12 +11,13 @@ import (
 // block, and must not call back into the connection except for its addresses
 // and ID.
 type Trace struct {
-	Event  func(loop int, id uint64, r poller.Ready) // raw readiness, before anything is done about it
-	Turn   func(loop, events int, d time.Duration)   // a turn ended; d without the sleep before it
-	Opened func(c *Conn)
-	Read   func(c *Conn, n int) // n bytes came out of the kernel
-	Wrote  func(c *Conn, n int) // n bytes went into the kernel; on the goroutine that wrote, with the connection locked: ID and a TCP peer's Remote only
-	Closed func(c *Conn, err error)
+	Event     func(loop int, id uint64, r poller.Ready) // raw readiness, before anything is done about it
+	Turn      func(loop, events int, d time.Duration)   // a turn ended; d without the sleep before it
+	Opened    func(c *Conn)
+	Read      func(c *Conn, n int) // n bytes came out of the kernel
+	Wrote     func(c *Conn, n int) // n bytes went into the kernel; on the goroutine that wrote, with the connection locked: ID and a TCP peer's Remote only
+	Lingering func(c *Conn)        // Close has sent everything and the end of stream, and waits for the peer's
+	Closed    func(c *Conn, err error)
 
 	Refused func(l *Listener, err error) // an accept that made no connection: ErrLimit, ErrShutdown, or the system's error
 	Panic   func(c *Conn, p *PanicError) // c is nil when the function was not a connection's

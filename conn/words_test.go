@@ -23,6 +23,10 @@ func (s *scene) config(args []string) {
 			s.cfg.PostQueue = s.number(value)
 		case "closetimeout":
 			s.cfg.CloseTimeout = s.duration(value)
+		case "lingerconns":
+			s.cfg.LingerConns = s.number(value)
+		case "lingerbytes":
+			s.cfg.LingerBytes = int64(s.number(value))
 		default:
 			s.fatalf("no such setting")
 		}

@@ -40,6 +40,17 @@ var figures = []figure{
 	{count, "connections_cut_total", "abort", "",
 		func(s *conn.Stats) float64 { return float64(s.Aborts) }},
 
+	{level, "connections_lingering", "", "Connections closed from here that wait for their peer's end; open until then.",
+		func(s *conn.Stats) float64 { return float64(s.Lingering) }},
+	{count, "lingers_total", "", "Connections closed from here that waited for their peer's end.",
+		func(s *conn.Stats) float64 { return float64(s.Lingered) }},
+	{count, "lingers_cut_total", "time", "Closes that did not see their peer's end, by reason: it took too long, sent too much, or too many waited already.",
+		func(s *conn.Stats) float64 { return float64(s.LingerTimeouts) }},
+	{count, "lingers_cut_total", "bytes", "",
+		func(s *conn.Stats) float64 { return float64(s.LingerOverruns) }},
+	{count, "lingers_cut_total", "limit", "",
+		func(s *conn.Stats) float64 { return float64(s.LingerRefusals) }},
+
 	{count, "accepts_refused_total", "descriptors", "Peers turned away, by reason.",
 		func(s *conn.Stats) float64 { return float64(s.RefusedFDs) }},
 	{count, "accepts_refused_total", "limit", "",

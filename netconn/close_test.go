@@ -219,3 +219,51 @@ func expected(err error) error {
 	}
 	return err
 }
+
+// TestCloseIsNets: with input unread, Close is as abrupt as package net's. The
+// order that is documented instead is heard.
+func TestCloseIsNets(t *testing.T) {
+	rt := start(t, conn.Config{})
+	ours := listen(t, rt, at(t, "tcp4"))
+	nets, err := net.Listen("tcp4", "127.0.0.1:0")
+	ok(t, err)
+	defer nets.Close()
+	for name, l := range map[string]net.Listener{"net": nets, "netconn": ours} {
+		t.Run(name, func(t *testing.T) {
+			client, server := questioned(t, l)
+			ok(t, server.Close())
+			_, err := io.ReadAll(client)
+			wantIs(t, err, syscall.ECONNRESET)
+
+			client, server = questioned(t, l)
+			ok(t, server.(interface{ CloseWrite() error }).CloseWrite())
+			heard, err := io.ReadAll(client)
+			ok(t, err)
+			want(t, string(heard), "answer")
+			ok(t, client.Close())
+			_, err = io.ReadAll(server)
+			ok(t, err)
+			ok(t, server.Close())
+		})
+	}
+}
+
+// questioned returns a connection whose server has answered before it has read
+// the whole question.
+func questioned(t *testing.T, l net.Listener) (client, server net.Conn) {
+	t.Helper()
+	client, err := net.Dial("tcp", l.Addr().String())
+	ok(t, err)
+	t.Cleanup(func() { client.Close() })
+	ok(t, client.SetDeadline(time.Now().Add(20*time.Second)))
+	_, err = io.WriteString(client, "question")
+	ok(t, err)
+	server, err = l.Accept()
+	ok(t, err)
+	t.Cleanup(func() { server.Close() })
+	_, err = io.ReadFull(server, make([]byte, 3))
+	ok(t, err)
+	_, err = io.WriteString(server, "answer")
+	ok(t, err)
+	return client, server
+}

@@ -82,8 +82,11 @@ func (c *Conn) Writev(bufs [][]byte) (int64, error) {
 	return n, c.fail("write", err)
 }
 
-// Close closes the connection and wakes every call in flight. What Write took
-// is still sent, see SetLinger.
+// Close closes the connection at once and wakes every call in flight. What Write
+// took is still sent, see SetLinger; but as with package net, a TCP peer that
+// has sent bytes which were not read, or still sends, is answered with a reset
+// that may overtake it. Who must be heard calls CloseWrite, reads to the end
+// under a deadline, and then closes, as net/http does.
 func (c *Conn) Close() error {
 	c.remember()
 	return c.fail("close", c.b.Close())

@@ -117,6 +117,9 @@ func (t *tracer) trace() *conn.Trace {
 		},
 		Read:  func(c *conn.Conn, n int) { t.say(c.Loop(), name(c.ID()), "read", "%d bytes", n) },
 		Wrote: func(c *conn.Conn, n int) { t.say(c.Loop(), name(c.ID()), "wrote", "%d bytes", n) },
+		Lingering: func(c *conn.Conn) {
+			t.say(c.Loop(), name(c.ID()), "lingers", "our end is sent, the peer's has not come yet")
+		},
 		Closed: func(c *conn.Conn, err error) {
 			delete(t.conns[c.Loop()], c.ID())
 			t.say(c.Loop(), name(c.ID()), "closed", "%s", why(err))
