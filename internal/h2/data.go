@@ -1,0 +1,166 @@
+package h2
+
+// dataFrame handles the header of a DATA frame, and its padding's length;
+// section 6.1. The payload follows step by step.
+func (c *Core[O]) dataFrame(h Header, p []byte) (used int, ok bool) {
+	if !c.acceptable(h) {
+		return 0, false
+	}
+	used, n, pad := HeaderLen, h.Length, uint32(0)
+	if h.Flags.Has(FlagPadded) {
+		if n == 0 {
+			c.fail(ProtocolError, "6.1", "padding without a length")
+			return 0, false
+		}
+		if len(p) == HeaderLen {
+			return 0, false
+		}
+		used++
+		if pad = uint32(p[HeaderLen]); pad >= n {
+			c.fail(ProtocolError, "6.1", "more padding than frame")
+			return 0, false
+		}
+		n -= pad + 1
+	}
+	if int32(h.Length) > c.recvWindow {
+		c.fail(FlowControlError, "6.9.1", "more DATA than the connection's window")
+		return 0, false
+	}
+	c.recvWindow -= int32(h.Length)
+	c.dataRest, c.skip, c.dataEnd = n, pad, h.Flags.Has(FlagEndStream)
+	c.data = c.dataStream(h, n)
+	if c.err != nil {
+		return 0, false
+	}
+	if c.data == nil {
+		c.ConsumeConn(int(h.Length)) // nobody will
+	} else if h.Length != n {
+		c.ConsumeConn(int(h.Length - n))
+		c.Consume(c.data, int(h.Length-n))
+	}
+	if n > 0 {
+		c.chores.give(c.limits.chores)
+	} else if c.data != nil && c.dataEnd {
+		c.show(c.data, nil, true)
+	} else if !c.chore() {
+		return 0, false
+	}
+	return used, true
+}
+
+// dataStream returns the stream that may have a DATA frame with n bytes of
+// payload, nil when they are to be dropped.
+func (c *Core[O]) dataStream(h Header, n uint32) *Stream[O] {
+	st := c.table.find(h.Stream)
+	switch {
+	case st == nil:
+		c.lateData(h.Stream)
+	case st.RemoteDone():
+		c.streamError(st, StreamClosed, "DATA after END_STREAM")
+	case st.marks&received == 0:
+		c.streamError(st, ProtocolError, "DATA before the response's header block")
+	case int64(h.Length) > int64(c.window)+int64(st.recvGain):
+		c.streamError(st, FlowControlError, "more DATA than the stream's window")
+	case st.remain >= 0 && (int64(n) > st.remain || c.dataEnd && int64(n) != st.remain):
+		c.streamError(st, ProtocolError, "not as much DATA as content-length says")
+	default:
+		st.recvGain -= int32(h.Length)
+		if st.remain >= 0 {
+			st.remain -= int64(n)
+		}
+		return st
+	}
+	return nil
+}
+
+// lateData is DATA on a stream that is not open.
+func (c *Core[O]) lateData(id uint32) {
+	switch {
+	case id == 0:
+		c.fail(ProtocolError, "6.1", "DATA on stream 0")
+	case c.idle(id):
+		c.fail(ProtocolError, "5.1", "DATA on an idle stream")
+	default:
+		switch c.past.of(id) {
+		case resetOut, unwanted: // sent before the peer knew
+		default:
+			c.streamErrorID(id, StreamClosed, "5.1", "DATA on a closed stream")
+		}
+	}
+}
+
+// payload shows or drops what p has of the DATA frame being received, and
+// returns how much that was.
+func (c *Core[O]) payload(p []byte) int {
+	if len(p) > int(c.dataRest) {
+		p = p[:c.dataRest]
+	}
+	c.dataRest -= uint32(len(p))
+	if st := c.data; st != nil {
+		c.show(st, p, c.dataEnd && c.dataRest == 0)
+	}
+	return len(p)
+}
+
+// show gives DATA to the sink. The stream's state has moved on by then: the
+// sink may answer and thereby close it.
+func (c *Core[O]) show(st *Stream[O], p []byte, end bool) {
+	if end {
+		c.data = nil
+		if st.remoteEnd() {
+			c.close(st, ended)
+		}
+	}
+	c.sink.Data(st, p, end)
+}
+
+// Consume says that the owner has room again for n bytes of DATA on the stream.
+// The peer is told when half a window is owed.
+func (c *Core[O]) Consume(st *Stream[O], n int) {
+	if st.RemoteDone() {
+		return
+	}
+	st.owed += int32(min(int64(n), -int64(st.recvGain)-int64(st.owed)))
+	if st.owed > 0 && st.owed >= c.window/2 {
+		c.Out = AppendWindowUpdate(c.Out, st.id, uint32(st.owed))
+		st.recvGain += st.owed
+		st.owed = 0
+	}
+}
+
+// ConsumeConn does the same for the connection's window. An owner that holds
+// more than it wants to withholds it, and so slows down all streams together.
+func (c *Core[O]) ConsumeConn(n int) {
+	c.recvOwed += int32(min(int64(n), int64(c.connTarget)-int64(c.recvWindow)-int64(c.recvOwed)))
+	if c.recvOwed >= c.connTarget/2 {
+		c.announce()
+	}
+}
+
+// announce tells the peer about what is owed of the connection's window.
+func (c *Core[O]) announce() {
+	if c.recvOwed > 0 && c.err == nil {
+		c.Out = AppendWindowUpdate(c.Out, 0, uint32(c.recvOwed))
+		c.recvWindow += c.recvOwed
+		c.recvOwed = 0
+	}
+}
+
+// SetWindows raises the windows that we grant to each stream and to the
+// connection, to fill a path of greater bandwidth and delay. Windows are not
+// lowered: smaller values do nothing.
+func (c *Core[O]) SetWindows(stream, conn int32) {
+	// An announced stream window holds for the peer when it reads it; nothing
+	// is wrong with allowing it at once. A peer that acknowledges nothing gets
+	// no more of them.
+	if stream > c.window && c.unacked < 4 {
+		c.Out = AppendSettings(c.Out, Setting{SettingInitialWindowSize, uint32(stream)})
+		c.window = stream
+		c.unacked++
+	}
+	if conn > c.connTarget {
+		c.recvOwed += conn - c.connTarget
+		c.connTarget = conn
+		c.announce()
+	}
+}
