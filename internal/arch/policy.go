@@ -38,6 +38,8 @@ var may = map[string]row{
 	"poller": {others: list(xsys)},
 	"timer":  {module: list("poller", "internal/thread"), others: list(xsys)},
 
+	"timer/spare.go": {others: list(ants)},
+
 	"internal/thread":     {others: list(xsys)},
 	"internal/invariants": {},
 	"internal/buf":        {},
