@@ -1,0 +1,148 @@
+package timer
+
+import (
+	"context"
+	"time"
+)
+
+// An Alarm is a timer of a Clock, for code that would hold a time.Timer. Its
+// methods may be called by any goroutine. It differs from a time.Timer in this:
+//
+//   - One that is set is kept by its clock: it is collected after it fired or
+//     was stopped, not before.
+//   - C has room for one value, where the length and capacity of a time.Timer's
+//     channel read 0. As there, no value of before is received after Stop or
+//     Reset has returned.
+//   - A function that the clock's Pool refused is kept and handed over later.
+//     It counts as begun: Stop comes too late for it.
+//   - On a clock that was closed it does not fire any more.
+type Alarm struct {
+	// C receives the time when the Alarm fires. It is nil for one that calls a
+	// function.
+	C <-chan time.Time
+
+	timer Timer
+	shard *shard
+	f     func()
+}
+
+// withChannel is an Alarm that sends. Apart, because a function's is most of
+// them, and fits in 64 bytes without it.
+type withChannel struct {
+	Alarm
+	c chan time.Time
+}
+
+// AfterFunc runs f once d has passed, by the clock's Pool or on a goroutine of
+// its own, unless the Alarm is stopped before. A Reset after that runs it again.
+func (c *Clock) AfterFunc(d time.Duration, f func()) *Alarm {
+	return c.function(c.pick(), d, f)
+}
+
+// At runs f as AfterFunc does, once the wall clock shows t: if it is set
+// forward past t, then at once, and if it is set back, then that much later.
+// The Alarm's Reset counts from the wall clock's present.
+func (c *Clock) At(t time.Time, f func()) *Alarm {
+	c.care()
+	a := &Alarm{shard: c.wall(), f: f}
+	a.timer.Init(a)
+	a.shard.arm(&a.timer, Time(t.UnixNano()))
+	return a
+}
+
+func (c *Clock) function(s *shard, d time.Duration, f func()) *Alarm {
+	a := &Alarm{shard: s, f: f}
+	a.timer.Init(a)
+	s.arm(&a.timer, s.now().Add(d))
+	return a
+}
+
+// NewTimer returns an Alarm that sends the time on its C once d has passed.
+func (c *Clock) NewTimer(d time.Duration) *Alarm {
+	a := &withChannel{Alarm: Alarm{shard: c.pick()}, c: make(chan time.Time, 1)}
+	a.C = a.c
+	a.timer.Init(a)
+	a.shard.arm(&a.timer, a.shard.now().Add(d))
+	return &a.Alarm
+}
+
+// After returns the channel of a NewTimer.
+func (c *Clock) After(d time.Duration) <-chan time.Time { return c.NewTimer(d).C }
+
+// Stop keeps the Alarm from firing. It reports whether it was active: if not, it
+// has fired, or was stopped before. It does not wait for a function that runs
+// already.
+func (a *Alarm) Stop() bool {
+	s := a.shard
+	s.mu.Lock()
+	was := s.heap.Stop(&a.timer)
+	a.forget()
+	s.mu.Unlock()
+	return was
+}
+
+// Reset lets the Alarm fire once d has passed from now, whether or not it has
+// fired before, and reports whether it was active.
+func (a *Alarm) Reset(d time.Duration) bool {
+	s := a.shard
+	when := s.now().Add(d)
+	s.mu.Lock()
+	if s.shut {
+		s.mu.Unlock()
+		return false
+	}
+	was := a.timer.Active()
+	a.forget()
+	s.heap.Set(&a.timer, when)
+	s.armed(when)
+	return was
+}
+
+// forget takes back what was sent and not received. Called with the shard's
+// lock, under which it was sent, too.
+func (a *Alarm) forget() {
+	select {
+	case <-a.C: // nil for a function: never ready
+	default:
+	}
+}
+
+// Fire collects the Alarm. For its shard.
+func (a *Alarm) Fire(Time) {
+	if !a.shard.shut {
+		a.shard.due = append(a.shard.due, a)
+	}
+}
+
+// Fire sends at once: under the lock, so that Stop can take it back.
+func (a *withChannel) Fire(Time) {
+	if a.shard.shut {
+		return
+	}
+	select {
+	case a.c <- time.Now():
+	default: // it has the one of before
+	}
+}
+
+// run hands the function over.
+func (a *Alarm) run() {
+	c := a.shard.clock
+	c.count.fired.Add(1)
+	c.backlog.submit(a.f)
+}
+
+// Sleep returns nil once d has passed, or what ended it before: the context's
+// cause, or ErrClockClosed.
+func (c *Clock) Sleep(ctx context.Context, d time.Duration) error {
+	a := c.NewTimer(d)
+	select {
+	case <-a.C:
+		return nil
+	case <-c.ended:
+		return ErrClockClosed
+	case <-ctx.Done():
+		a.Stop()
+		return context.Cause(ctx)
+	}
+}

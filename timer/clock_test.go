@@ -1,0 +1,318 @@
+package timer
+
+import (
+	"context"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/weir-go/weir/internal/leak"
+)
+
+// newClock is a clock that ends with the test.
+func newClock(t testing.TB, cfg ClockConfig) *Clock {
+	c, err := NewClock(cfg)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, c.Close()) })
+	return c
+}
+
+// inline is a pool that runs what it is given at once: callbacks are then on
+// the clock's goroutine, one after the other.
+type inline struct{}
+
+func (inline) Submit(f func()) error { f(); return nil }
+
+// settled waits until the clock's goroutine has done all that was due when it
+// was called, provided that its pool is inline.
+func settled(c *Clock) {
+	done := make(chan struct{})
+	for i := range c.shards {
+		if s := &c.shards[i]; !s.wall {
+			n := make(chan struct{})
+			c.function(s, 0, func() { close(n) })
+			<-n
+		}
+	}
+	c.AfterFunc(0, func() { close(done) })
+	<-done
+}
+
+// each runs a test on a clock of each precision.
+func eachPrecision(t *testing.T, cfg ClockConfig, test func(t *testing.T, c *Clock)) {
+	for _, p := range []Precision{Coarse, Fine, Exact} {
+		t.Run(p.String(), func(t *testing.T) {
+			cfg.Precision = p
+			test(t, newClock(t, cfg))
+		})
+	}
+}
+
+func TestAlarmIsNeverEarly(t *testing.T) {
+	eachPrecision(t, ClockConfig{Pool: inline{}}, func(t *testing.T, c *Clock) {
+		for _, d := range []time.Duration{-time.Hour, 0, 1, time.Microsecond, 300 * time.Microsecond, 3 * time.Millisecond, 12 * time.Millisecond} {
+			fired := make(chan Time)
+			due := Now().Add(d)
+			c.AfterFunc(d, func() { fired <- Now() })
+			require.GreaterOrEqual(t, <-fired, due, d)
+
+			due = Now().Add(d)
+			<-c.After(d)
+			require.GreaterOrEqual(t, Now(), due, d)
+		}
+	})
+}
+
+func TestAlarmStop(t *testing.T) {
+	eachPrecision(t, ClockConfig{Pool: inline{}}, func(t *testing.T, c *Clock) {
+		a := c.AfterFunc(time.Millisecond, func() { t.Error("fired though it was stopped") })
+		require.True(t, a.Stop())
+		require.False(t, a.Stop(), "stopped already")
+
+		fired := make(chan struct{})
+		a = c.AfterFunc(0, func() { close(fired) })
+		<-fired
+		require.False(t, a.Stop(), "fired already")
+		<-c.After(2 * time.Millisecond) // the first one's instant has passed
+		settled(c)
+	})
+}
+
+// A clock that sleeps for an hour wakes up for what is set to come before.
+func TestAlarmResetBothWays(t *testing.T) {
+	eachPrecision(t, ClockConfig{Pool: inline{}}, func(t *testing.T, c *Clock) {
+		fired := make(chan struct{}, 1)
+		a := c.AfterFunc(time.Hour, func() { fired <- struct{}{} })
+		require.True(t, a.Reset(time.Millisecond), "active")
+		<-fired
+		require.False(t, a.Reset(0), "fired")
+		<-fired
+		require.False(t, a.Reset(time.Millisecond))
+		require.True(t, a.Reset(time.Hour), "moved away")
+		<-c.After(3 * time.Millisecond)
+		settled(c)
+		require.Empty(t, fired)
+		require.True(t, a.Stop())
+	})
+}
+
+// What was sent and not received is gone after Stop and Reset, as with a
+// time.Timer since Go 1.23.
+func TestNoStaleValues(t *testing.T) {
+	c := newClock(t, ClockConfig{Pool: inline{}})
+	a := c.NewTimer(0)
+	fire := func() {
+		t.Helper()
+		require.Eventually(t, func() bool { return len(a.C) == 1 }, 20*time.Second, 100*time.Microsecond)
+	}
+	fire()
+	require.False(t, a.Stop())
+	require.Empty(t, a.C)
+
+	require.False(t, a.Reset(0))
+	fire()
+	require.False(t, a.Reset(time.Hour))
+	require.Empty(t, a.C)
+	require.True(t, a.Stop())
+
+	before := time.Now()
+	a.Reset(0)
+	require.False(t, (<-a.C).Before(before), "the time that it fired at")
+}
+
+// Every setting ends in one of three ways: it fired, a Stop or a Reset that
+// returned true took it back, or it is still there at the end.
+func TestEverySettingIsAccountedFor(t *testing.T) {
+	const goroutines, each = 64, 400
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	c := newClock(t, ClockConfig{Pool: inline{}, Precision: Fine})
+	var set, taken, fired atomic.Int64
+	var all sync.WaitGroup
+	for g := range uint64(goroutines) {
+		all.Go(func() {
+			r := rand.New(rand.NewPCG(seed, g))
+			soon := func() time.Duration { return time.Duration(r.IntN(300)) * time.Microsecond }
+			var alarms []*Alarm
+			for range each {
+				switch n := r.IntN(4); {
+				case n < 2 || len(alarms) == 0:
+					set.Add(1)
+					alarms = append(alarms, c.AfterFunc(soon(), func() { fired.Add(1) }))
+				case n == 2:
+					if alarms[r.IntN(len(alarms))].Stop() {
+						taken.Add(1)
+					}
+				default:
+					set.Add(1)
+					if alarms[r.IntN(len(alarms))].Reset(soon()) {
+						taken.Add(1)
+					}
+				}
+			}
+		})
+	}
+	all.Wait()
+	<-c.After(time.Millisecond)
+	settled(c)
+	require.Zero(t, c.Stats().Pending)
+	require.Equal(t, set.Load(), taken.Load()+fired.Load())
+	require.Positive(t, taken.Load())
+	require.Equal(t, uint64(fired.Load()), c.Stats().Fired-uint64(len(c.shards)), "but for those of settled")
+}
+
+// No wake-up is lost, however many goroutines set what comes next.
+func TestNoLostWake(t *testing.T) {
+	eachPrecision(t, ClockConfig{}, func(t *testing.T, c *Clock) {
+		var all sync.WaitGroup
+		for range 4 * runtime.GOMAXPROCS(0) {
+			all.Go(func() {
+				for i := range 200 {
+					<-c.After(time.Duration(i%7) * 10 * time.Microsecond)
+				}
+			})
+		}
+		all.Wait()
+	})
+}
+
+// A callback may use its clock as anybody else.
+func TestCallbackMaySetAndStop(t *testing.T) {
+	c := newClock(t, ClockConfig{Pool: inline{}, Shards: 1})
+	done := make(chan int)
+	n := 0
+	var a, other *Alarm
+	start := make(chan struct{})
+	other = c.AfterFunc(time.Hour, func() {})
+	a = c.AfterFunc(0, func() {
+		<-start
+		if n++; n < 5 {
+			a.Reset(0)
+			return
+		}
+		require.True(t, other.Stop())
+		done <- n
+	})
+	close(start)
+	require.Equal(t, 5, <-done)
+}
+
+func TestNilPoolGivesAGoroutineEach(t *testing.T) {
+	c := newClock(t, ClockConfig{})
+	both := make(chan struct{})
+	c.AfterFunc(0, func() { both <- struct{}{} })
+	c.AfterFunc(0, func() { <-both })
+	c.AfterFunc(0, func() { <-both }) // one waits for the other: on one goroutine neither would end
+	both <- struct{}{}
+}
+
+func TestSleep(t *testing.T) {
+	c, err := NewClock(ClockConfig{})
+	require.NoError(t, err)
+	due := Now().Add(time.Millisecond)
+	require.NoError(t, c.Sleep(t.Context(), time.Millisecond))
+	require.GreaterOrEqual(t, Now(), due)
+
+	why := context.DeadlineExceeded
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(why)
+	require.ErrorIs(t, c.Sleep(ctx, time.Hour), why)
+	require.Zero(t, c.Stats().Pending, "the sleep's timer is stopped")
+
+	ended := make(chan error)
+	go func() { ended <- c.Sleep(context.Background(), time.Hour) }()
+	require.Eventually(t, func() bool { return c.Stats().Pending == 1 }, 20*time.Second, time.Millisecond)
+	require.NoError(t, c.Close())
+	require.ErrorIs(t, <-ended, ErrClockClosed)
+	require.ErrorIs(t, c.Sleep(context.Background(), time.Hour), ErrClockClosed)
+}
+
+func TestCloseEndsEverything(t *testing.T) {
+	leak.FDs(t)
+	for _, p := range []Precision{Coarse, Fine, Exact} {
+		c, err := NewClock(ClockConfig{Precision: p, Pool: inline{}})
+		require.NoError(t, err)
+		a := c.AfterFunc(time.Hour, func() { t.Error("fired by Close") })
+		b := c.NewTimer(time.Hour)
+		tk, err := c.NewTicker(TickerConfig{Period: time.Hour})
+		require.NoError(t, err)
+		require.NoError(t, c.Close())
+		require.NoError(t, c.Close(), "again")
+		require.False(t, a.Stop())
+		require.False(t, a.Reset(0), "fires no more")
+		require.Empty(t, b.C)
+		require.False(t, c.AfterFunc(0, func() { t.Error("fired after Close") }).Stop())
+		_, err = tk.Wait(t.Context())
+		require.ErrorIs(t, err, ErrClockClosed)
+		require.NoError(t, tk.Reset(time.Millisecond))
+		tk.Stop()
+		_, err = c.NewTicker(TickerConfig{Period: time.Hour})
+		require.NoError(t, err)
+		require.Zero(t, c.Stats().Pending)
+	}
+}
+
+// Close returns when the callback that is under way has.
+func TestCloseWaitsForTheCallback(t *testing.T) {
+	c, err := NewClock(ClockConfig{Pool: inline{}})
+	require.NoError(t, err)
+	in, out := make(chan struct{}), make(chan struct{})
+	var over atomic.Bool
+	c.AfterFunc(0, func() { close(in); <-out; over.Store(true) })
+	<-in
+	closed := make(chan bool)
+	go func() { _ = c.Close(); closed <- over.Load() }()
+	close(out)
+	require.True(t, <-closed)
+}
+
+func TestPanicIsHandedOver(t *testing.T) {
+	type report struct {
+		v     any
+		stack string
+	}
+	reports := make(chan report, 1)
+	c := newClock(t, ClockConfig{Panicked: func(v any, stack []byte) { reports <- report{v, string(stack)} }})
+	tk, err := c.NewTicker(TickerConfig{Period: time.Hour, Start: Now().Add(time.Millisecond - time.Hour), Func: func(Tick) { panic("at work") }})
+	require.NoError(t, err)
+	r := <-reports
+	require.Equal(t, "at work", r.v)
+	require.Contains(t, r.stack, "TestPanicIsHandedOver")
+	require.NoError(t, tk.Drain(t.Context()), "not counted as running any more")
+	<-c.After(0) // the clock goes on
+	require.EqualValues(t, 1, c.Stats().Panics)
+}
+
+func TestWhatAlarmsCost(t *testing.T) {
+	c := newClock(t, ClockConfig{Pool: inline{}})
+	a := c.AfterFunc(time.Hour, func() {})
+	require.Zero(t, testing.AllocsPerRun(1000, func() { a.Reset(time.Hour) }), "Reset")
+	require.Zero(t, testing.AllocsPerRun(1000, func() { a.Stop(); a.Reset(time.Hour) }), "Stop, Reset")
+	f := func() {}
+	require.EqualValues(t, 1, testing.AllocsPerRun(1000, func() { c.AfterFunc(time.Hour, f).Stop() }), "AfterFunc")
+}
+
+func TestPrecisionString(t *testing.T) {
+	require.Equal(t, "coarse fine exact Precision(9)", Coarse.String()+" "+Fine.String()+" "+Exact.String()+" "+Precision(9).String())
+	require.Equal(t, "monotonic boottime", Monotonic.String()+" "+Boottime.String())
+}
+
+// The thread's help is told, whatever it is.
+func TestStatsTellWhatWasGranted(t *testing.T) {
+	eachPrecision(t, ClockConfig{}, func(t *testing.T, c *Clock) {
+		<-c.After(0)
+		s := c.Stats()
+		require.Equal(t, c.cfg.Precision, s.Precision)
+		if c.cfg.Precision == Coarse {
+			require.Equal(t, "none", s.Help)
+		} else if runtime.GOOS == "linux" {
+			require.Contains(t, s.Help, "slack")
+		}
+		require.Equal(t, s.Wakeups, s.Late.Count)
+	})
+}

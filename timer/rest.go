@@ -1,0 +1,72 @@
+package timer
+
+import "time"
+
+// How the clock's goroutine waits.
+//
+//	Coarse  ├──────────────────────────────────────────┤ ···late
+//	Fine    ├───────────────────────────────┼──────────┤ ·late
+//	Exact   ├───────────────────────────────┼─────┤~~~~┤
+//	                                       lead   spin  instant
+//
+// ─ is a wait of the poller, ~ a loop that reads the clock.
+
+// rest waits until the instant, or until somebody set an earlier one or woke
+// the goroutine for another reason.
+func (c *Clock) rest(next Time) {
+	now := Now()
+	spin := c.spin(next.Sub(now))
+	for ; now < next && c.until.Load() != awake && !c.closing.Load(); now = Now() {
+		left := next.Sub(now)
+		switch {
+		case next == Never:
+			c.sleep(-1, Never)
+		case c.cfg.Precision >= Fine && left > 2*lead+spin:
+			c.sleep(left-lead-spin, Never)
+		case left > spin:
+			c.sleep(left-spin, next.Add(-spin))
+		default:
+			c.whirl(next)
+		}
+	}
+	if now >= next {
+		c.woke = now
+		c.count.late.Add(now.Sub(next))
+	}
+}
+
+// spin is how long before an instant the sleep ends: as long as wake-ups were
+// late, or, out of a long sleep, a fiftieth of it, which costs next to nothing.
+func (c *Clock) spin(rest time.Duration) time.Duration {
+	if c.cfg.Precision < Exact {
+		return 0
+	}
+	return min(max(c.wakeup.late+c.wakeup.late/4+5*time.Microsecond, rest/50), c.cfg.Spin)
+}
+
+// sleep is one wait. If the instant is given at which it should end, it is a
+// wake-up to learn from.
+func (c *Clock) sleep(d time.Duration, end Time) {
+	n, err := c.poller.Wait(c.events[:], d)
+	if n > 0 || err != nil {
+		c.rang = true
+		c.until.Store(awake)
+	}
+	if end == Never || c.until.Load() == awake {
+		return
+	}
+	if now := Now(); now >= end {
+		c.wakeup.saw(now.Sub(end))
+	}
+}
+
+// whirl reads the clock until the instant is there. A goroutine that spins can
+// be preempted, by the collector for one; and it looks whether it is wanted.
+func (c *Clock) whirl(next Time) {
+	start := Now()
+	now := start
+	for now < next && c.until.Load() != awake {
+		now = Now()
+	}
+	c.count.spun.Add(int64(now.Sub(start)))
+}
