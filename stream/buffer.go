@@ -1,0 +1,122 @@
+package stream
+
+import (
+	"sync"
+
+	"github.com/weir-go/weir/internal/buf"
+	"github.com/weir-go/weir/internal/h2"
+)
+
+// Buffer is the bytes of one message in pooled storage. It has one owner at a
+// time: SendBuffer and SendWait take it over, also when they fail.
+type Buffer struct {
+	b    []byte // head bytes of room or prefix, then the message
+	head int
+	at   int // sent of b
+	next *Buffer
+
+	msg        *Message // in place of b: shared
+	compressed bool
+	plain      bool // b goes out as it is: not a gRPC message
+}
+
+var buffers = sync.Pool{New: func() any { return new(Buffer) }}
+
+// NewBuffer returns a Buffer of n bytes, whose contents are undefined.
+func NewBuffer(n int) *Buffer {
+	b := buffers.Get().(*Buffer)
+	b.b, b.head = storage(h2.PrefixLen+n), h2.PrefixLen
+	return b
+}
+
+// Bytes returns the message: valid until Append, Release or sending.
+func (b *Buffer) Bytes() []byte { return b.b[b.head:] }
+
+// Append appends p.
+func (b *Buffer) Append(p []byte) {
+	if n := len(b.b) + len(p); n > cap(b.b) {
+		grown := storage(max(n, 2*cap(b.b)))
+		grown = grown[:copy(grown, b.b)]
+		h2.FreeMessage(b.b)
+		b.b = grown
+	}
+	b.b = append(b.b, p...)
+}
+
+// Write is Append as an io.Writer; it never fails.
+func (b *Buffer) Write(p []byte) (int, error) {
+	b.Append(p)
+	return len(p), nil
+}
+
+// Release gives the storage back. The Buffer must not be used any more.
+func (b *Buffer) Release() {
+	h2.FreeMessage(b.b)
+	if b.msg != nil {
+		b.msg.Release()
+	}
+	*b = Buffer{}
+	buffers.Put(b)
+}
+
+// storage returns n bytes, from the pool unless they are many.
+func storage(n int) []byte {
+	if n > buf.MaxStorage {
+		return make([]byte, n)
+	}
+	return buf.Get(n)[:n]
+}
+
+// assembled is a Buffer of bytes taken from an h2.Assembler.
+func assembled(p []byte, compressed bool) *Buffer {
+	b := buffers.Get().(*Buffer)
+	b.b, b.compressed = p, compressed
+	return b
+}
+
+// copied is a Buffer with a copy of m.
+func copied(m []byte, compressed bool) *Buffer {
+	b := NewBuffer(len(m))
+	b.compressed = compressed
+	copy(b.Bytes(), m)
+	return b
+}
+
+// seal writes the prefix: from here on b goes out.
+func (b *Buffer) seal() {
+	if !b.plain && b.msg == nil {
+		h2.AppendPrefix(b.b[:0], b.compressed, len(b.b)-b.head)
+	}
+}
+
+// size is what it counts in a send queue.
+func (b *Buffer) size() int {
+	if b.msg != nil {
+		return h2.PrefixLen + b.msg.Len()
+	}
+	return len(b.b)
+}
+
+// unsent is how many bytes are still to go out.
+func (b *Buffer) unsent() int { return b.size() - b.at }
+
+// take appends the next n unsent bytes to dst.
+func (b *Buffer) take(dst []byte, n int) []byte {
+	from := b.at
+	b.at += n
+	if b.msg == nil {
+		return append(dst, b.b[from:b.at]...)
+	}
+	if from < h2.PrefixLen {
+		var prefix [h2.PrefixLen]byte
+		h2.AppendPrefix(prefix[:0], false, b.msg.Len())
+		k := min(n, h2.PrefixLen-from)
+		dst = append(dst, prefix[from:from+k]...)
+		from, n = from+k, n-k
+	}
+	if n > 0 {
+		from -= h2.PrefixLen
+		dst = append(dst, b.msg.Bytes()[from:from+n]...)
+	}
+	return dst
+}
