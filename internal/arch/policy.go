@@ -18,6 +18,7 @@ package arch
 
 // Other modules.
 const (
+	bbolt      = "go.etcd.io/bbolt"
 	ants       = "github.com/panjf2000/ants/v2"
 	goleak     = "go.uber.org/goleak"
 	hpack      = "golang.org/x/net/http2/hpack"
@@ -68,13 +69,14 @@ var may = map[string]row{
 	"internal/script": {net: true},
 
 	// To come.
-	"internal/h2":   {module: list("internal/buf"), others: list(hpack)},
-	"stream":        {module: list("conn", "timer", "internal/buf", "internal/h2")},
-	"idem":          {},
-	"idem/idemtest": {module: list("idem")},
-	"saga":          {module: list("idem")},
-	"sched":         {module: list("timer")},
-	"sched/pool.go": {others: list(ants)},
+	"internal/h2":    {module: list("internal/buf"), others: list(hpack)},
+	"stream":         {module: list("conn", "timer", "internal/buf", "internal/h2")},
+	"idem":           {},
+	"idem/boltstore": {module: list("idem"), others: list(bbolt)},
+	"idem/idemtest":  {module: list("idem")},
+	"saga":           {module: list("idem")},
+	"sched":          {module: list("timer")},
+	"sched/pool.go":  {others: list(ants)},
 }
 
 // asleep are the folders where something may sleep: programs for people to
