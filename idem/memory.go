@@ -89,7 +89,7 @@ func (m *Memory) Lookup(ctx context.Context, name string) (Record, error) {
 		return Record{}, nil
 	}
 	r := k.Record
-	r.forget(time.Now())
+	r.Forget(time.Now())
 	r.Step, r.Result = bytes.Clone(r.Step), bytes.Clone(r.Result)
 	return r, nil
 }
@@ -158,7 +158,7 @@ func (m *Memory) expire(now time.Time) {
 			return
 		}
 		k := m.ages[0]
-		if k.forget(now); k.State != Absent {
+		if k.Forget(now); k.State != Absent {
 			return
 		}
 		m.drop(k)
@@ -198,7 +198,7 @@ func (a *ages) Pop() any {
 }
 
 // over is when a record may be forgotten: retention, or the lease if that is
-// longer. It is what forget asks for.
+// longer. It is what Forget asks for.
 func (k *kept) over() time.Time {
 	if k.State == Running && k.Until.After(k.Expires) {
 		return k.Until

@@ -27,9 +27,9 @@ type Record struct {
 	Result   []byte
 }
 
-// forget makes r absent if its time has passed. A lease outlives retention:
+// Forget makes r absent if its time has passed. A lease outlives retention:
 // who holds one is not forgotten.
-func (r *Record) forget(now time.Time) {
+func (r *Record) Forget(now time.Time) {
 	if r.State != Absent && !r.Expires.IsZero() && !now.Before(r.Expires) &&
 		(r.State != Running || !now.Before(r.Until)) {
 		*r = Record{}
@@ -40,7 +40,7 @@ func (r *Record) forget(now time.Time) {
 // and raised if it does not exceed the present one. The record is to be written
 // back if changed.
 func (r *Record) Begin(now time.Time, fence uint64, c Claim) (g Grant, changed bool) {
-	r.forget(now)
+	r.Forget(now)
 	answer := r.judge(now, c)
 	g = Grant{Answer: answer}
 	switch answer {
@@ -115,7 +115,7 @@ func (r *Record) holds(h Hold) bool {
 
 // Renew extends the lease, also one that has ended if nobody has taken over.
 func (r *Record) Renew(now time.Time, h Hold, n Renewal) Verdict {
-	r.forget(now)
+	r.Forget(now)
 	switch {
 	case r.State == Absent || !r.holds(h):
 		return Lost
@@ -133,7 +133,7 @@ func (r *Record) Renew(now time.Time, h Hold, n Renewal) Verdict {
 // Finish ends the owner's time. The record is to be written back when the
 // verdict is OK or Healed.
 func (r *Record) Finish(now time.Time, h Hold, f Final) Verdict {
-	r.forget(now)
+	r.Forget(now)
 	switch {
 	case r.State == Absent && f.State == Released:
 		return OK // there is nothing to let go of
@@ -155,7 +155,7 @@ func (r *Record) Finish(now time.Time, h Hold, f Final) Verdict {
 // Resolve ends a record that nobody holds: one that is Unknown, or whose lease
 // has ended. It must still be at the version that the decision was made on.
 func (r *Record) Resolve(now time.Time, version uint64, f Final) Verdict {
-	r.forget(now)
+	r.Forget(now)
 	switch {
 	case r.State == Absent:
 		return Lost
