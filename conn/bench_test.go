@@ -3,6 +3,7 @@ package conn
 import (
 	"net"
 	"testing"
+	"time"
 )
 
 // One ready connection: wait, read, Data, write.
@@ -93,5 +94,18 @@ func BenchmarkAcceptClose(b *testing.B) {
 		nc.(*net.TCPConn).SetLinger(0) // no port may wait for two minutes
 		nc.Close()
 		<-closed
+	}
+}
+
+// BenchmarkSetReadDeadline moves a deadline on, as a server does before each
+// read.
+func BenchmarkSetReadDeadline(b *testing.B) {
+	r := newRig(b, Config{})
+	var bl *Blocking
+	r.pair(Options{}, func(c *Conn) Handler { bl = c.Block(); return nil })
+	defer bl.Close()
+	b.ReportAllocs()
+	for b.Loop() {
+		bl.SetReadDeadline(time.Now().Add(30 * time.Second))
 	}
 }

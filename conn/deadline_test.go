@@ -2,12 +2,15 @@ package conn
 
 import (
 	"errors"
+	"math"
 	"os"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/weir-go/weir/internal/sock"
+	"github.com/weir-go/weir/timer"
 )
 
 // A deadline ends a call that waits already, whether it lies ahead or behind.
@@ -124,4 +127,36 @@ func TestWriteIsNeverShort(t *testing.T) {
 	}
 	close(over)
 	within(t, "the other", all.Wait)
+}
+
+// TestInstant: a time of day, of whichever clock, is the same instant for the
+// timers as Now would have been then, give or take what lies between two
+// readings of the clock.
+func TestInstant(t *testing.T) {
+	check := func(t *testing.T) {
+		for name, as := range map[string]func(time.Time) time.Time{
+			"as it is":       func(u time.Time) time.Time { return u },
+			"of no location": func(u time.Time) time.Time { return u.UTC() },
+			"of the wall":    func(u time.Time) time.Time { return u.Round(0) },
+		} {
+			for _, d := range []time.Duration{0, time.Nanosecond, time.Hour, -time.Hour, 24 * 365 * time.Hour} {
+				before := timer.Now()
+				u := as(time.Now().Add(d))
+				after := timer.Now()
+				got := instant(u, after)
+				if early, late := before.Add(d-time.Millisecond), after.Add(d+time.Second); got < early || got > late {
+					t.Errorf("%s, in %v: %v after now", name, d, got.Sub(before))
+				}
+			}
+		}
+		now := timer.Now()
+		if got := instant(time.Unix(1<<40, 0), now); got < now.Add(math.MaxInt64/2) {
+			t.Errorf("an instant that is too far: %v", got)
+		}
+		if got := instant(time.Unix(-1<<40, 0), now); got > now {
+			t.Errorf("an instant that is too long ago: %v", got)
+		}
+	}
+	t.Run("here", check)
+	t.Run("in a bubble", func(t *testing.T) { synctest.Test(t, check) })
 }

@@ -90,8 +90,9 @@ func (b *Blocking) setDeadline(t time.Time, gates ...*gate) error {
 	var when timer.Time
 	past := false
 	if !t.IsZero() {
-		d := time.Until(t)
-		when, past = timer.Now().Add(d), d <= 0
+		now := timer.Now()
+		when = instant(t, now)
+		past = when <= now
 	}
 	b.dmu.Lock()
 	defer b.dmu.Unlock()
@@ -100,7 +101,7 @@ func (b *Blocking) setDeadline(t time.Time, gates ...*gate) error {
 		if past {
 			g.deadline = 0 // expired says it all
 			g.wake(expired)
-		} else {
+		} else if g.state.Load()&expired != 0 { // it seldom is, and to look is cheaper
 			g.clear(expired)
 		}
 	}
@@ -112,6 +113,38 @@ func (b *Blocking) setDeadline(t time.Time, gates ...*gate) error {
 	}
 	return nil
 }
+
+// instant is t on the clock of the timers, where it is now. Deadlines are set
+// for each read or write, and reading the clock is most of what that costs; so
+// a t that comes from time.Now, and knows itself how long it is from the epoch,
+// costs no reading of its own. Others are of the wall clock, which may have been
+// set since.
+func instant(t time.Time, now timer.Time) timer.Time {
+	if t == t.Round(0) { // no monotonic reading
+		return now.Add(time.Until(t))
+	}
+	return epoch.at.Add(t.Sub(epoch.time))
+}
+
+// epoch is one instant on both clocks. What passes between reading the one and
+// the other makes deadlines late by as much: the closest of a few pairs is
+// taken.
+var epoch = func() (best struct {
+	time time.Time
+	at   timer.Time
+}) {
+	for closest := time.Hour; closest > 0; {
+		before := timer.Now()
+		t := time.Now()
+		at := timer.Now()
+		if gap := at.Sub(before); gap < closest {
+			best.time, best.at, closest = t, at, gap
+		} else {
+			break
+		}
+	}
+	return best
+}()
 
 // arm sets the loop's timer for the next deadline. On the loop.
 func (b *Blocking) arm(l *loop) {

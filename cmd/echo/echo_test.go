@@ -212,6 +212,8 @@ func TestCommandLinesThatMakeNoSense(t *testing.T) {
 		"-loops -1":                  "-loops -1",
 		"-conns 3":                   "-conns means nothing without -drive",
 		"-drive x:1 -face std":       "-face means nothing with -drive",
+		"-drive x:1 -idle 1s":        "-idle means nothing with -drive",
+		"-idle -1s":                  "-idle can't be negative",
 		"-drive x:1 -conns 0":        "-conns 0",
 		"-drive x:1 -size -1":        "-size -1",
 		"-drive x:1 -pipeline -1":    "-pipeline -1",
@@ -244,5 +246,17 @@ func TestErrorsKeepTheirCause(t *testing.T) {
 	}
 	for _, cause := range []error{syscall.ECONNREFUSED, syscall.EMFILE, io.EOF} {
 		require.True(t, errors.Is(dialAdvice(at, cause), cause))
+	}
+}
+
+func TestIdle(t *testing.T) {
+	for _, face := range []string{"callback", "blocking", "std"} {
+		t.Run(face, func(t *testing.T) {
+			p := start(t, "-listen", anyPort, "-face", face, "-idle", "20ms")
+			rest, err := io.ReadAll(dial(t, "tcp", p.address(t)))
+			require.NoError(t, err, "the server ends what is silent")
+			require.Empty(t, rest)
+			p.stop(t)
+		})
 	}
 }

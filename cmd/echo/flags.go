@@ -19,6 +19,7 @@ type options struct {
 	face   string
 	admin  string
 	trace  bool
+	idle   time.Duration
 	drain  time.Duration
 
 	// Of the driver.
@@ -42,6 +43,7 @@ Serve:
   -loops N       loops of the runtime; 0 is one for each core, at most 4 (0)
   -admin ADDR    serve /metrics, /stats and /debug/pprof/ there
   -v             show what happens, a line for each event
+  -idle D        close connections that are silent for so long; 0 is never (0s)
   -drain D       how long SIGINT and SIGTERM wait for connections to end (10s)
 
 Drive:
@@ -58,7 +60,7 @@ Drive:
 // onlyDriving and onlyServing are the flags that mean nothing to the other.
 var (
 	onlyDriving = []string{"conns", "size", "pipeline", "rate", "for"}
-	onlyServing = []string{"listen", "face", "admin", "v", "drain"}
+	onlyServing = []string{"listen", "face", "admin", "v", "idle", "drain"}
 )
 
 // parse reads the command line. What is wrong with it is written to errs.
@@ -71,6 +73,7 @@ func parse(args []string, errs io.Writer) (o options, err error) {
 	f.StringVar(&o.face, "face", string(echo.Callback), "")
 	f.StringVar(&o.admin, "admin", "", "")
 	f.BoolVar(&o.trace, "v", false, "")
+	f.DurationVar(&o.idle, "idle", 0, "")
 	f.DurationVar(&o.drain, "drain", 10*time.Second, "")
 	f.StringVar(&o.drive, "drive", "", "")
 	f.IntVar(&o.conns, "conns", 64, "")
@@ -114,6 +117,8 @@ func (o options) check(f *flag.FlagSet) error {
 		return errors.New("-v shows the events of Weir's loops, which -face std doesn't have")
 	case o.loops < 0 || o.loops > 256:
 		return fmt.Errorf("-loops %d: from 0 to 256", o.loops)
+	case o.idle < 0:
+		return errors.New("-idle can't be negative")
 	case o.drive == "":
 		return nil
 	}

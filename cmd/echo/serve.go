@@ -23,7 +23,10 @@ func serve(ctx context.Context, stop func(), o options, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	cfg := echo.Config{Face: echo.Face(o.face), At: at, Sockets: sockets, Config: conn.Config{Loops: o.loops}}
+	cfg := echo.Config{
+		Face: echo.Face(o.face), At: at, Sockets: sockets,
+		Config: conn.Config{Loops: o.loops}, MaxIdle: o.idle,
+	}
 	events := newTracer(o.trace)
 	cfg.Config.Trace = events.trace()
 	server, err := echo.Serve(cfg)
