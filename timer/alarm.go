@@ -36,7 +36,11 @@ type withChannel struct {
 // AfterFunc runs f once d has passed, by the clock's Pool or on a goroutine of
 // its own, unless the Alarm is stopped before. A Reset after that runs it again.
 func (c *Clock) AfterFunc(d time.Duration, f func()) *Alarm {
-	return c.function(c.pick(), d, f)
+	a := &Alarm{f: f}
+	a.shard = c.pick(&a.timer)
+	a.timer.Init(a)
+	a.shard.arm(&a.timer, a.shard.now().Add(d))
+	return a
 }
 
 // At runs f as AfterFunc does, once the wall clock shows t: if it is set
@@ -50,17 +54,11 @@ func (c *Clock) At(t time.Time, f func()) *Alarm {
 	return a
 }
 
-func (c *Clock) function(s *shard, d time.Duration, f func()) *Alarm {
-	a := &Alarm{shard: s, f: f}
-	a.timer.Init(a)
-	s.arm(&a.timer, s.now().Add(d))
-	return a
-}
-
 // NewTimer returns an Alarm that sends the time on its C once d has passed.
 func (c *Clock) NewTimer(d time.Duration) *Alarm {
-	a := &withChannel{Alarm: Alarm{shard: c.pick()}, c: make(chan time.Time, 1)}
+	a := &withChannel{c: make(chan time.Time, 1)}
 	a.C = a.c
+	a.shard = c.pick(&a.timer)
 	a.timer.Init(a)
 	a.shard.arm(&a.timer, a.shard.now().Add(d))
 	return &a.Alarm

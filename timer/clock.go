@@ -2,12 +2,12 @@ package timer
 
 import (
 	"errors"
-	"math/rand/v2"
 	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"github.com/weir-go/weir/internal/thread"
 	"github.com/weir-go/weir/poller"
@@ -180,8 +180,17 @@ func (c *Clock) Close() error {
 	return nil
 }
 
-// pick chooses a shard for a new timer: any, so that nobody waits for long.
-func (c *Clock) pick() *shard { return &c.shards[rand.Uint32()&c.mask] }
+// pick chooses a shard for what was just allocated, by the page that it is on:
+// the allocator gives each P pages of its own, and so those that run side by
+// side find different shards, and one that sets many timers finds the lock where
+// it left it.
+func (c *Clock) pick(t *Timer) *shard {
+	return &c.shards[uint32(uintptr(unsafe.Pointer(t))>>allocPage)&c.mask]
+}
+
+// allocPage is log2 of the bytes of what the allocator carves objects of this
+// size from.
+const allocPage = 13
 
 // wall is the shard of wall-clock instants.
 func (c *Clock) wall() *shard { return &c.shards[len(c.shards)-1] }

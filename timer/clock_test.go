@@ -35,7 +35,9 @@ func settled(c *Clock) {
 	for i := range c.shards {
 		if s := &c.shards[i]; !s.wall {
 			n := make(chan struct{})
-			c.function(s, 0, func() { close(n) })
+			a := &Alarm{shard: s, f: func() { close(n) }}
+			a.timer.Init(a)
+			s.arm(&a.timer, s.now())
 			<-n
 		}
 	}

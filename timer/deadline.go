@@ -32,7 +32,8 @@ func (c *Clock) WithDeadlineCause(parent context.Context, d time.Time, cause err
 		return context.WithCancel(parent) // the parent's comes first
 	}
 	below, tell := context.WithCancelCause(parent)
-	x := &deadline{Context: below, tell: tell, at: d, shard: c.pick(), after: cause}
+	x := &deadline{Context: below, tell: tell, at: d, after: cause}
+	x.shard = c.pick(&x.timer)
 	x.timer.Init(x)
 	x.mu.Lock()
 	x.leave = context.AfterFunc(below, x.follow)

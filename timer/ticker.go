@@ -91,7 +91,8 @@ func (c *Clock) NewTicker(cfg TickerConfig) (*Ticker, error) {
 	if cfg.Period <= 0 || cfg.Jitter < 0 || cfg.Jitter > cfg.Period {
 		return nil, ErrTicker
 	}
-	tk := &Ticker{cfg: cfg, shard: c.pick(), stopped: make(chan struct{})}
+	tk := &Ticker{cfg: cfg, stopped: make(chan struct{})}
+	tk.shard = c.pick(&tk.timer)
 	if cfg.Align {
 		c.care()
 		tk.shard = c.wall()
