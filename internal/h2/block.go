@@ -128,9 +128,10 @@ func (b *headerBlock) special(f Field) {
 func (b *headerBlock) checkRequest() {
 	const all = seenMethod | seenScheme | seenPath
 	switch {
-	case b.bad != "" || b.TooLarge && b.seen&all != all:
+	case b.bad != "":
 	case b.seen&seenStatus != 0:
 		b.bad = ":status in a request"
+	case b.TooLarge && b.seen&all != all:
 	case b.Method == "CONNECT":
 		if b.seen&all != seenMethod || b.Authority == "" {
 			b.bad = "CONNECT with :scheme or :path, or without :authority"
@@ -150,7 +151,7 @@ func (b *headerBlock) checkRequest() {
 func (b *headerBlock) checkResponse() (informational bool) {
 	s := b.Status
 	switch {
-	case b.bad != "" || b.TooLarge && s == "":
+	case b.bad != "" || b.TooLarge && b.seen&^others == 0:
 	case b.seen&^others != seenStatus:
 		b.bad = "a response has :status and no other pseudo-header field"
 	case len(s) != 3 || s[0] < '1' || s[0] > '9' || !digit(s[1]) || !digit(s[2]):

@@ -21,9 +21,9 @@ type Core[O any] struct {
 	// Receiving.
 	dec      *hpack.Decoder // nil before the first header block
 	block    *headerBlock   // being assembled; nil between blocks
-	data     *Stream[O]     // of the DATA frame being received; nil when it is to be dropped
+	data     *Stream[O]     // of the DATA frame of which a part has come; nil between
 	dataRest uint32         // of its payload still to come, without padding
-	skip     uint32         // bytes to drop: padding, unknown frames
+	skip     uint32         // bytes to drop after that: padding, what nobody wants
 	dataEnd  bool           // it has END_STREAM
 	greeted  uint8          // bytes of the preface received
 	begun    bool           // the peer's SETTINGS have come

@@ -27,30 +27,39 @@ func (c *Core[O]) dataFrame(h Header, p []byte) (used int, ok bool) {
 		return 0, false
 	}
 	c.recvWindow -= int32(h.Length)
-	c.dataRest, c.skip, c.dataEnd = n, pad, h.Flags.Has(FlagEndStream)
-	c.data = c.dataStream(h, n)
+	end := h.Flags.Has(FlagEndStream)
+	st := c.dataStream(h, n, end)
 	if c.err != nil {
 		return 0, false
 	}
-	if c.data == nil {
-		c.ConsumeConn(int(h.Length)) // nobody will
+	if st == nil {
+		c.ConsumeConn(int(h.Length)) // nobody else will
 	} else if h.Length != n {
 		c.ConsumeConn(int(h.Length - n))
-		c.Consume(c.data, int(h.Length-n))
+		c.Consume(st, int(h.Length-n))
 	}
-	if n > 0 {
-		c.chores.give(c.limits.chores)
-	} else if c.data != nil && c.dataEnd {
-		c.show(c.data, nil, true)
-	} else if !c.chore() {
-		return 0, false
+	c.skip = pad
+	switch {
+	case n == 0 && (st == nil || !end):
+		c.chore()
+		return used, true
+	case st == nil:
+		c.skip += n
+		return used, true
 	}
-	return used, true
+	c.chores.give(c.limits.chores)
+	p = p[used:]
+	if len(p) < int(n) { // the rest follows
+		c.data, c.dataRest, c.dataEnd = st, n, end
+		return used, true
+	}
+	c.show(st, p[:n], end)
+	return used + int(n), true
 }
 
 // dataStream returns the stream that may have a DATA frame with n bytes of
 // payload, nil when they are to be dropped.
-func (c *Core[O]) dataStream(h Header, n uint32) *Stream[O] {
+func (c *Core[O]) dataStream(h Header, n uint32, end bool) *Stream[O] {
 	st := c.table.find(h.Stream)
 	switch {
 	case st == nil:
@@ -61,7 +70,7 @@ func (c *Core[O]) dataStream(h Header, n uint32) *Stream[O] {
 		c.streamError(st, ProtocolError, "DATA before the response's header block")
 	case int64(h.Length) > int64(c.window)+int64(st.recvGain):
 		c.streamError(st, FlowControlError, "more DATA than the stream's window")
-	case st.remain >= 0 && (int64(n) > st.remain || c.dataEnd && int64(n) != st.remain):
+	case st.remain >= 0 && (int64(n) > st.remain || end && int64(n) != st.remain):
 		c.streamError(st, ProtocolError, "not as much DATA as content-length says")
 	default:
 		st.recvGain -= int32(h.Length)
@@ -89,27 +98,26 @@ func (c *Core[O]) lateData(id uint32) {
 	}
 }
 
-// payload shows or drops what p has of the DATA frame being received, and
-// returns how much that was.
+// payload shows what p has of the DATA frame being received, and returns how
+// much that was.
 func (c *Core[O]) payload(p []byte) int {
 	if len(p) > int(c.dataRest) {
 		p = p[:c.dataRest]
 	}
 	c.dataRest -= uint32(len(p))
-	if st := c.data; st != nil {
-		c.show(st, p, c.dataEnd && c.dataRest == 0)
+	st := c.data
+	if c.dataRest == 0 {
+		c.data = nil
 	}
+	c.show(st, p, c.dataEnd && c.dataRest == 0)
 	return len(p)
 }
 
 // show gives DATA to the sink. The stream's state has moved on by then: the
 // sink may answer and thereby close it.
 func (c *Core[O]) show(st *Stream[O], p []byte, end bool) {
-	if end {
-		c.data = nil
-		if st.remoteEnd() {
-			c.close(st, ended)
-		}
+	if end && st.remoteEnd() {
+		c.close(st, ended)
 	}
 	c.sink.Data(st, p, end)
 }

@@ -6,8 +6,9 @@ func (c *Core[O]) close(st *Stream[O], f fate) {
 	c.past.add(st.id, f)
 	st.state = Closed
 	if c.data == st {
-		c.data = nil // the rest of its DATA frame is dropped
-		c.ConsumeConn(int(c.dataRest))
+		c.ConsumeConn(int(c.dataRest)) // the rest of its DATA frame is dropped
+		c.skip += c.dataRest
+		c.data, c.dataRest = nil, 0
 	}
 	c.uncount(st)
 }

@@ -19,7 +19,7 @@ type witness struct {
 	failed  bool  // the end has been written down
 	rest    []byte
 	now     int64
-	quiet   bool // drop output instead of writing it down
+	check   func() // called after each piece; may be nil
 }
 
 // flow is the witness's stream.
@@ -49,6 +49,9 @@ func (w *witness) feed(p []byte, size int) {
 			w.failed = true
 			w.note("failed: %v", err)
 		}
+		if w.check != nil {
+			w.check()
+		}
 	}
 	w.sent()
 }
@@ -63,9 +66,7 @@ func (w *witness) sent() {
 			continue
 		}
 		h := ParseHeader(p)
-		if !w.quiet {
-			w.note("> %s", describe(h, p[HeaderLen:HeaderLen+h.Length]))
-		}
+		w.note("> %s", describe(h, p[HeaderLen:HeaderLen+h.Length]))
 		p = p[HeaderLen+h.Length:]
 	}
 	w.core.Out = w.core.Out[:0]

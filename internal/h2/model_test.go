@@ -1,0 +1,445 @@
+package h2
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+)
+
+// model is RFC 9113 for a server, written down a second time, as naively as
+// possible: every stream that there ever was, every window as a plain number,
+// no limit on how often. FuzzSession holds the Core to it.
+type model struct {
+	streams map[uint32]*modelStream
+	highest uint32
+	max     int // streams at once
+	initial int64
+	send    int64 // the connection's windows
+	recv    int64
+	granted int64 // consumed and not announced
+	failed  bool
+	code    Code
+	resets  []string // what RST_STREAM the last step has sent
+}
+
+type modelStream struct {
+	fate       fate // unknown while it is open
+	local      bool // ended by us
+	remote     bool // ended by the peer
+	send, recv int64
+	owed       int64
+	inHand     int64 // bytes shown and not consumed
+	released   bool
+	accepted   bool
+}
+
+const (
+	modelWindow = 3000
+	modelConn   = 70000
+	modelIDs    = 31 // all of them are remembered
+)
+
+func newModel(max int) *model {
+	return &model{streams: map[uint32]*modelStream{}, max: max, initial: 65535, send: 65535, recv: modelConn}
+}
+
+func (m *model) fail(c Code) { m.failed, m.code = true, c }
+
+func (m *model) rst(id uint32, c Code) { m.resets = append(m.resets, fmt.Sprint(id, c)) }
+
+// kill is a stream error.
+func (m *model) kill(id uint32, s *modelStream, c Code) {
+	m.rst(id, c)
+	s.fate = resetOut
+}
+
+func (m *model) finish(s *modelStream) {
+	if s.local && s.remote {
+		s.fate = ended
+	}
+}
+
+func (m *model) active() (n int) {
+	for _, s := range m.streams {
+		if s.accepted && (s.fate == unknown || !s.released) {
+			n++
+		}
+	}
+	return n
+}
+
+func (m *model) idle(id uint32) bool { return id%2 == 0 || id > m.highest }
+
+// headers is a HEADERS frame: of a request or of trailers.
+func (m *model) headers(id uint32, request, end bool) {
+	s := m.streams[id]
+	switch {
+	case id == 0 || id%2 == 0:
+		m.fail(ProtocolError)
+	case m.idle(id):
+		m.highest = id
+		m.open(id, request, end)
+	case s == nil:
+		m.fail(ProtocolError)
+	case s.fate == ended:
+		m.fail(StreamClosed)
+	case s.fate == resetIn:
+		m.rst(id, StreamClosed)
+	case s.fate == resetOut: // ignored
+	case s.remote:
+		m.kill(id, s, StreamClosed)
+	case request || !end: // pseudo-header fields, or no end
+		m.kill(id, s, ProtocolError)
+	default:
+		s.remote = true
+		m.finish(s)
+	}
+}
+
+func (m *model) open(id uint32, request, end bool) {
+	s := &modelStream{send: m.initial, recv: modelWindow, remote: end}
+	switch {
+	case !request:
+		m.kill(id, s, ProtocolError)
+	case m.active() >= m.max:
+		m.kill(id, s, RefusedStream)
+	default:
+		s.accepted = true
+	}
+	m.streams[id] = s
+}
+
+func (m *model) data(id uint32, n int64, end bool) {
+	s := m.streams[id]
+	if n > m.recv {
+		m.fail(FlowControlError)
+		return
+	}
+	m.recv -= n
+	switch {
+	case m.idle(id):
+		m.fail(ProtocolError)
+		return
+	case s == nil || s.fate == ended || s.fate == resetIn:
+		m.rst(id, StreamClosed)
+	case s.fate == resetOut:
+	case s.remote:
+		m.kill(id, s, StreamClosed)
+	case n > s.recv:
+		m.kill(id, s, FlowControlError)
+	default:
+		s.recv -= n
+		s.inHand += n
+		s.remote = end
+		m.finish(s)
+		return
+	}
+	m.credit(n)
+}
+
+// credit is the connection's; announced when half of it is owed.
+func (m *model) credit(n int64) {
+	if m.granted += n; m.granted >= modelConn/2 {
+		m.recv += m.granted
+		m.granted = 0
+	}
+}
+
+func (m *model) rstStream(id uint32) {
+	switch s := m.streams[id]; {
+	case m.idle(id):
+		m.fail(ProtocolError)
+	case s != nil && s.fate == unknown:
+		s.fate = resetIn
+	}
+}
+
+func (m *model) windowUpdate(id uint32, n int64) {
+	s := m.streams[id]
+	switch {
+	case id == 0 && n == 0:
+		m.fail(ProtocolError)
+	case id == 0 && m.send+n > MaxWindow:
+		m.fail(FlowControlError)
+	case id == 0:
+		m.send += n
+	case m.idle(id):
+		m.fail(ProtocolError)
+	case s == nil || s.fate != unknown:
+	case n == 0:
+		m.kill(id, s, ProtocolError)
+	case s.send+n > MaxWindow:
+		m.kill(id, s, FlowControlError)
+	default:
+		s.send += n
+	}
+}
+
+func (m *model) settings(initial int64) {
+	if initial > MaxWindow {
+		m.fail(FlowControlError)
+		return
+	}
+	by := initial - m.initial
+	for _, s := range m.streams {
+		if s.fate == unknown && s.send+by > MaxWindow {
+			m.fail(FlowControlError)
+			return
+		}
+	}
+	m.initial = initial
+	for _, s := range m.streams {
+		s.send += by
+	}
+}
+
+func (m *model) priority(id, dep uint32) {
+	s := m.streams[id]
+	switch {
+	case id == 0:
+		m.fail(ProtocolError)
+	case id != dep:
+	case m.idle(id):
+		m.fail(ProtocolError)
+	case s != nil && s.fate == unknown:
+		m.kill(id, s, ProtocolError)
+	default:
+		m.rst(id, ProtocolError)
+	}
+}
+
+// duel is a Core and the model of it, side by side.
+type duel struct {
+	t   *testing.T
+	w   *witness
+	m   *model
+	enc Encoder
+	log []string
+}
+
+func newDuel(t *testing.T) *duel {
+	const many = 1 << 20
+	w := newWitness(Config{MaxStreams: 4, StreamWindow: modelWindow, ConnWindow: modelConn,
+		Resets: Rate{many, 1}, Settings: Rate{many, 1}, Pings: Rate{many, 1}, Chores: Rate{many, 1}})
+	w.feed(AppendSettings([]byte(Preface)), 1<<20)
+	return &duel{t: t, w: w, m: newModel(4)}
+}
+
+// step does one thing to both: four bytes say what.
+func (d *duel) step(op, which, a, b byte) {
+	id := uint32(which) % (modelIDs + 2)
+	n := int64(a)<<8 | int64(b)
+	flag := a&1 == 1
+	d.w.trace, d.m.resets = nil, nil
+	var in []byte
+	switch op % 14 {
+	case 0, 1:
+		in = d.headers(id|1, true, flag)
+	case 2:
+		in = d.headers(id, a&2 != 0, flag)
+	case 3, 4:
+		n %= 4000
+		flag = b&1 == 1
+		in = AppendData(nil, id, make([]byte, n), flag)
+		d.note("DATA %d %d %v", id, n, flag)
+		d.m.data(id, n, flag)
+	case 5:
+		in = AppendRSTStream(nil, id, Cancel)
+		d.note("RST_STREAM %d", id)
+		d.m.rstStream(id)
+	case 6:
+		if a > 250 {
+			n = MaxWindow - int64(b)
+		}
+		in = AppendWindowUpdate(nil, id, uint32(n))
+		d.note("WINDOW_UPDATE %d %d", id, n)
+		d.m.windowUpdate(id, n)
+	case 7:
+		if which > 250 {
+			n = MaxWindow - 65535 + n - 100
+		}
+		in = AppendSettings(nil, Setting{SettingInitialWindowSize, uint32(n)})
+		d.note("SETTINGS %d", n)
+		d.m.settings(n)
+	case 8:
+		in = AppendHeader(nil, Header{Length: priorityLen, Type: FramePriority, Stream: id})
+		dep := uint32(a) % (modelIDs + 2)
+		in = append(binary.BigEndian.AppendUint32(in, dep), 0)
+		d.note("PRIORITY %d %d", id, dep)
+		d.m.priority(id, dep)
+	default:
+		d.own(op%14, id, n, flag)
+	}
+	d.w.feed(in, 1+int(b)*7)
+	d.compare()
+}
+
+func (d *duel) note(format string, args ...any) { d.log = append(d.log, fmt.Sprintf(format, args...)) }
+
+func (d *duel) headers(id uint32, request, end bool) []byte {
+	var block []byte
+	if request {
+		for _, f := range [][2]string{{":method", "POST"}, {":scheme", "http"}, {":path", "/x"}} {
+			block = d.enc.Append(block, f[0], f[1], false)
+		}
+	}
+	block = d.enc.Append(block, "a", fmt.Sprint(id), false)
+	d.note("HEADERS %d request=%v end=%v", id, request, end)
+	d.m.headers(id, request, end)
+	return AppendHeaders(nil, id, block, end, MinMaxFrame)
+}
+
+// own is what the server does.
+func (d *duel) own(op byte, id uint32, n int64, end bool) {
+	f, s := d.w.all[id], d.m.streams[id]
+	if f == nil {
+		return
+	}
+	c, open := &d.w.core, s.fate == unknown
+	d.note("own %d %d %d %v", op, id, n, end)
+	switch op {
+	case 9:
+		c.SendHeaders(&f.Stream, nil, end)
+		if open && end && !s.local {
+			s.local = true
+			d.m.finish(s)
+		}
+	case 10:
+		n = min(n, int64(c.Quota(&f.Stream)))
+		if n < 0 || n == 0 && !end {
+			return
+		}
+		c.SendData(&f.Stream, make([]byte, n), end)
+		if open && !s.local {
+			s.send -= n
+			d.m.send -= n
+			s.local = end
+			d.m.finish(s)
+		}
+	case 11:
+		c.Reset(&f.Stream, Cancel)
+		if open {
+			d.m.kill(id, s, Cancel)
+		}
+	case 12:
+		c.Release(&f.Stream)
+		s.released = true
+	case 13:
+		d.consume(c, f, s)
+	}
+}
+
+// consume takes all that a stream has in hand.
+func (d *duel) consume(c *Core[*flow], f *flow, s *modelStream) {
+	n := s.inHand
+	s.inHand = 0
+	c.ConsumeConn(int(n))
+	d.m.credit(n)
+	c.Consume(&f.Stream, int(n))
+	if s.fate != unknown || s.remote {
+		return
+	}
+	if s.owed += n; s.owed >= modelWindow/2 {
+		s.recv += s.owed
+		s.owed = 0
+	}
+}
+
+// compare looks at everything that both know.
+func (d *duel) compare() {
+	c, m := &d.w.core, d.m
+	if m.failed || c.err != nil {
+		if !m.failed || c.err == nil || c.err.Code != m.code {
+			d.differ("the connection's error is %v, want %v %v", c.err, m.failed, m.code)
+		}
+		return
+	}
+	var resets []string
+	for _, line := range d.w.trace {
+		var id uint32
+		var code string
+		if n, _ := fmt.Sscanf(line, "> RST_STREAM %d %s", &id, &code); n == 2 {
+			resets = append(resets, fmt.Sprint(id, " ", code))
+		}
+	}
+	if fmt.Sprint(resets) != fmt.Sprint(m.resets) {
+		d.differ("reset %v, want %v", resets, m.resets)
+	}
+	if int64(c.sendWindow) != m.send || int64(c.recvWindow) != m.recv || c.Active() != m.active() {
+		d.differ("send %d, receive %d, active %d, want %d, %d, %d",
+			c.sendWindow, c.recvWindow, c.Active(), m.send, m.recv, m.active())
+	}
+	d.compareStreams()
+}
+
+func (d *duel) compareStreams() {
+	c, open := &d.w.core, 0
+	for id, s := range d.m.streams {
+		st := c.Find(id)
+		if (st != nil) != (s.fate == unknown) {
+			d.differ("stream %d is there: %v, want %v", id, st != nil, s)
+		}
+		if st == nil {
+			continue
+		}
+		open++
+		if st.LocalDone() != s.local || st.RemoteDone() != s.remote {
+			d.differ("stream %d is %v, want %+v", id, st.State(), s)
+		}
+		if send, recv := c.sendable(st), int64(c.window)+int64(st.recvGain); send != s.send || !s.remote && recv != s.recv {
+			d.differ("stream %d: send %d, receive %d, want %+v", id, send, recv, s)
+		}
+	}
+	if c.Len() != open {
+		d.differ("%d streams, want %d", c.Len(), open)
+	}
+}
+
+func (d *duel) differ(format string, args ...any) {
+	d.t.Helper()
+	d.t.Fatalf("%s\nafter %q", fmt.Sprintf(format, args...), d.log[max(0, len(d.log)-30):])
+}
+
+// FuzzSession plays whole sessions against the model.
+func FuzzSession(f *testing.F) {
+	f.Add([]byte("\x00\x01\x00\x00\x03\x01\x02\x03\x09\x01\x00\x00\x0a\x01\x01\x00\x0c\x01\x00\x00"))
+	f.Fuzz(func(t *testing.T, ops []byte) {
+		d := newDuel(t)
+		for ; len(ops) >= 4 && !d.m.failed; ops = ops[4:] {
+			d.step(ops[0], ops[1], ops[2], ops[3])
+		}
+	})
+}
+
+// TestSessionModel is FuzzSession with random sessions. Steps that would fail
+// the connection are rare enough for most to go on for long.
+func TestSessionModel(t *testing.T) {
+	seed := rand.Uint64()
+	r := rand.New(rand.NewPCG(seed, 1))
+	t.Logf("seed %d", seed)
+	steps := 0
+	for range 500 {
+		d := newDuel(t)
+		for range 300 {
+			op, which := byte(r.IntN(14)), byte(r.IntN(int(d.m.highest)+1))|1
+			if op <= 1 { // mostly a new stream
+				which = byte(min(d.m.highest+1, modelIDs-1)) | 1
+			}
+			if s := d.m.streams[uint32(which)]; op <= 4 && s != nil && s.fate == ended || s == nil && op > 1 {
+				op = 9 // would fail the connection: does nothing
+			}
+			if r.IntN(100) == 0 {
+				op, which = byte(r.IntN(14)), byte(r.Uint32())
+			}
+			d.step(op, which, byte(r.Uint32()), byte(r.Uint32()))
+			if steps++; d.m.failed {
+				break
+			}
+		}
+	}
+	t.Logf("%d steps", steps)
+	if steps < 20_000 {
+		t.Errorf("only %d steps: the sessions end too early to show much", steps)
+	}
+}
