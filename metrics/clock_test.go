@@ -1,0 +1,88 @@
+package metrics
+
+import (
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/stretchr/testify/require"
+
+	"github.com/weir-go/weir/timer"
+)
+
+// fixedClock is a ClockSource that always says the same.
+type fixedClock timer.ClockStats
+
+func (f *fixedClock) Stats() timer.ClockStats { return timer.ClockStats(*f) }
+
+// Every number of ClockStats is in the scrape: Wakeups as the count of the
+// histogram, all others under a name of their own.
+func TestEveryClockFigureIsShown(t *testing.T) {
+	s := new(fixedClock)
+	names := number(s, 101)
+	require.NotEmpty(t, names)
+	page := scrape(t, NewClock("main", s))
+	seen := map[string]bool{}
+	for line := range strings.Lines(page) {
+		if !strings.HasPrefix(line, "#") {
+			fields := strings.Fields(line)
+			seen[fields[len(fields)-1]] = true
+		}
+	}
+	for i, name := range names {
+		if name == "Wakeups" {
+			continue
+		}
+		want := prometheusNumber(name, 101+i)
+		require.True(t, seen[want], "%s (%s) is missing from\n%s", name, want, page)
+	}
+}
+
+// prometheusNumber is how a scrape writes the value: durations in seconds.
+func prometheusNumber(name string, v int) string {
+	if name == "Spun" || name == "Suspended" {
+		return strconv.FormatFloat(time.Duration(v).Seconds(), 'g', -1, 64)
+	}
+	return strconv.Itoa(v)
+}
+
+func TestClockNamesFollowTheConventions(t *testing.T) {
+	problems, err := testutil.CollectAndLint(NewClock("main", new(fixedClock)))
+	require.NoError(t, err)
+	require.Empty(t, problems)
+}
+
+// A real clock's lateness adds up.
+func TestScrapeOfAClock(t *testing.T) {
+	c, err := timer.NewClock(timer.ClockConfig{Precision: timer.Fine})
+	require.NoError(t, err)
+	for range 20 {
+		<-c.After(100 * time.Microsecond)
+	}
+	r := prometheus.NewRegistry()
+	require.NoError(t, r.Register(NewClock("main", c)))
+	require.NoError(t, r.Register(NewClock("other", c)))
+	require.Error(t, r.Register(NewClock("main", c)), "a name is registered once")
+	families, err := r.Gather()
+	require.NoError(t, err)
+	for _, f := range families {
+		if f.GetName() != "weir_clock_late_seconds" {
+			continue
+		}
+		h := f.GetMetric()[0].GetHistogram()
+		require.GreaterOrEqual(t, h.GetSampleCount(), uint64(20))
+		var before uint64
+		for _, b := range h.GetBucket() {
+			require.GreaterOrEqual(t, b.GetCumulativeCount(), before)
+			before = b.GetCumulativeCount()
+		}
+		require.Len(t, h.GetBucket(), 21)
+		require.LessOrEqual(t, before, h.GetSampleCount())
+		require.Positive(t, h.GetSampleSum())
+	}
+	require.NoError(t, c.Close())
+	require.Contains(t, scrape(t, NewClock("main", c)), `precision="fine"`)
+}
