@@ -48,7 +48,7 @@ type clockFigure struct {
 var clockFigures = []clockFigure{
 	{level, "timers", "Timers that are set: alarms, contexts, tickers.",
 		func(s *timer.ClockStats) float64 { return float64(s.Pending) }},
-	{count, "fired_total", "Functions handed over and contexts ended because their time had come.",
+	{count, "fired_total", "Functions handed over, times sent and contexts ended because their time had come.",
 		func(s *timer.ClockStats) float64 { return float64(s.Fired) }},
 	{count, "pool_refusals_total", "Functions that the pool did not take at once.",
 		func(s *timer.ClockStats) float64 { return float64(s.Refused) }},

@@ -69,14 +69,15 @@ func (c *Clock) After(d time.Duration) <-chan time.Time { return c.NewTimer(d).C
 
 // Stop keeps the Alarm from firing. It reports whether it was active: if not, it
 // has fired, or was stopped before. It does not wait for a function that runs
-// already.
+// already. One with a channel is active until its value was received, as a
+// time.Timer is since Go 1.23.
 func (a *Alarm) Stop() bool {
 	s := a.shard
 	s.mu.Lock()
 	was := s.heap.Stop(&a.timer)
-	a.forget()
+	sent := a.forget()
 	s.mu.Unlock()
-	return was
+	return was || sent
 }
 
 // Reset lets the Alarm fire once d has passed from now, whether or not it has
@@ -90,18 +91,20 @@ func (a *Alarm) Reset(d time.Duration) bool {
 		return false
 	}
 	was := a.timer.Active()
-	a.forget()
+	sent := a.forget()
 	s.heap.Set(&a.timer, when)
 	s.armed(when)
-	return was
+	return was || sent
 }
 
-// forget takes back what was sent and not received. Called with the shard's
-// lock, under which it was sent, too.
-func (a *Alarm) forget() {
+// forget takes back what was sent and not received, and reports whether there
+// was anything. Called with the shard's lock, under which it was sent, too.
+func (a *Alarm) forget() bool {
 	select {
 	case <-a.C: // nil for a function: never ready
+		return true
 	default:
+		return false
 	}
 }
 
@@ -117,10 +120,8 @@ func (a *withChannel) Fire(Time) {
 	if a.shard.shut {
 		return
 	}
-	select {
-	case a.c <- time.Now():
-	default: // it has the one of before
-	}
+	a.shard.clock.count.fired.Add(1)
+	a.c <- time.Now() // room: nobody else sends, and Reset empties it
 }
 
 // run hands the function over.

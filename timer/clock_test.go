@@ -103,28 +103,43 @@ func TestAlarmResetBothWays(t *testing.T) {
 	})
 }
 
-// What was sent and not received is gone after Stop and Reset, as with a
-// time.Timer since Go 1.23.
+// What was sent and not received is gone after Stop and Reset, and counts as
+// not fired yet, as with a time.Timer since Go 1.23; so is seen what a time.Timer
+// answers, next to it.
 func TestNoStaleValues(t *testing.T) {
 	c := newClock(t, ClockConfig{Pool: inline{}})
-	a := c.NewTimer(0)
+	std, a := time.NewTimer(0), c.NewTimer(0)
+	both := func(want, got bool) {
+		t.Helper()
+		require.Equal(t, want, got)
+		select {
+		case <-a.C:
+			t.Error("a value of before")
+		case <-std.C:
+			t.Error("a value of before from time.Timer")
+		default:
+		}
+	}
 	fire := func() {
 		t.Helper()
 		require.Eventually(t, func() bool { return len(a.C) == 1 }, 20*time.Second, 100*time.Microsecond)
+		<-time.After(time.Millisecond) // time.Timer's cannot be seen: its channel is as if unbuffered
 	}
 	fire()
-	require.False(t, a.Stop())
-	require.Empty(t, a.C)
-
-	require.False(t, a.Reset(0))
+	both(std.Stop(), a.Stop())
+	both(std.Stop(), a.Stop())
+	require.Equal(t, std.Reset(0), a.Reset(0))
 	fire()
-	require.False(t, a.Reset(time.Hour))
-	require.Empty(t, a.C)
-	require.True(t, a.Stop())
+	both(std.Reset(time.Hour), a.Reset(time.Hour))
+	both(std.Reset(time.Hour), a.Reset(time.Hour))
+	both(std.Stop(), a.Stop())
 
 	before := time.Now()
-	a.Reset(0)
+	require.Equal(t, std.Reset(0), a.Reset(0))
 	require.False(t, (<-a.C).Before(before), "the time that it fired at")
+	<-std.C
+	both(std.Stop(), a.Stop())
+	require.EqualValues(t, 3, c.Stats().Fired)
 }
 
 // Every setting ends in one of three ways: it fired, a Stop or a Reset that
@@ -165,7 +180,7 @@ func TestEverySettingIsAccountedFor(t *testing.T) {
 	require.Zero(t, c.Stats().Pending)
 	require.Equal(t, set.Load(), taken.Load()+fired.Load())
 	require.Positive(t, taken.Load())
-	require.Equal(t, uint64(fired.Load()), c.Stats().Fired-uint64(len(c.shards)), "but for those of settled")
+	require.Equal(t, uint64(fired.Load()), c.Stats().Fired-uint64(len(c.shards))-1, "but for settled's and After's")
 }
 
 // No wake-up is lost, however many goroutines set what comes next.

@@ -14,7 +14,7 @@ type ClockStats struct {
 	Help      string // what the kernel granted to the clock's thread: "slack|fifo", "none"
 
 	Pending int64  // timers that are set: alarms, contexts, tickers
-	Fired   uint64 // functions handed over and contexts ended
+	Fired   uint64 // functions handed over, times sent and contexts ended
 	Wakeups uint64 // sleeps that ended at an instant
 
 	Refused uint64 // functions that the Pool did not take at once
