@@ -30,11 +30,11 @@ func (c *Core[O]) Release(st *Stream[O]) {
 	c.uncount(st)
 }
 
-// Open opens a stream from the client: it gets the next identifier, and its
-// header block goes to Out. The caller has set its Owner. ErrStreams when the
+// CanOpen returns why Open would fail, nil if it would not: ErrStreams when the
 // peer's MAX_CONCURRENT_STREAMS are open, ErrGoAway after a GOAWAY or the
-// connection's end, ErrIDs when no identifier is left.
-func (c *Core[O]) Open(st *Stream[O], block []byte, end bool) error {
+// connection's end, ErrIDs when no identifier is left. It is asked before the
+// header block is encoded: a block that an Encoder wrote must be sent.
+func (c *Core[O]) CanOpen() error {
 	switch {
 	case c.left || c.err != nil:
 		return ErrGoAway
@@ -42,6 +42,16 @@ func (c *Core[O]) Open(st *Stream[O], block []byte, end bool) error {
 		return ErrIDs
 	case c.active >= c.peer.MaxStreams:
 		return ErrStreams
+	}
+	return nil
+}
+
+// Open opens a stream from the client: it gets the next identifier, and its
+// header block goes to Out. The caller has set its Owner. The error is
+// CanOpen's.
+func (c *Core[O]) Open(st *Stream[O], block []byte, end bool) error {
+	if err := c.CanOpen(); err != nil {
+		return err
 	}
 	*st = Stream[O]{Owner: st.Owner, id: c.nextID, state: Open, remain: -1, marks: counted}
 	c.nextID += 2
