@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"math"
 	"sync"
 
 	"github.com/weir-go/weir/internal/buf"
@@ -18,6 +19,8 @@ type Buffer struct {
 	msg        *Message // in place of b: shared
 	compressed bool
 	plain      bool // b goes out as it is: not a gRPC message
+	packed     bool // inbound: any number of messages with their prefixes
+	taken      bool // inbound: the one message has been received
 }
 
 var buffers = sync.Pool{New: func() any { return new(Buffer) }}
@@ -80,6 +83,20 @@ func copied(m []byte, compressed bool) *Buffer {
 	b.compressed = compressed
 	copy(b.Bytes(), m)
 	return b
+}
+
+// nextMessage takes the next message out of an inbound buffer.
+func (b *Buffer) nextMessage() (m []byte, compressed, ok bool) {
+	if !b.packed {
+		if b.taken {
+			return nil, false, false
+		}
+		b.at, b.taken = len(b.b), true
+		return b.b, b.compressed, true
+	}
+	m, compressed, used, err := h2.NextMessage(b.b[b.at:], math.MaxInt32)
+	b.at += used
+	return m, compressed, used > 0 && err == nil
 }
 
 // seal writes the prefix: from here on b goes out.

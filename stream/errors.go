@@ -15,7 +15,14 @@ var (
 	ErrMethod    = errors.New("stream: a method needs a path like /service/method and one way to serve it")
 	ErrDuplicate = errors.New("stream: the method is registered already")
 	ErrHeader    = errors.New("stream: the header has been sent")
+	ErrMetadata  = errors.New("stream: metadata that cannot be sent")
 	ErrNoServe   = errors.New("stream: only a method served by Go may do this")
+)
+
+// Why a session ended that had a peer.
+var (
+	errDead  = errors.New("stream: session: the peer does not answer")
+	errGrace = errors.New("stream: session: its time is up")
 )
 
 // fromH2 says which status a stream has that ended with a code of HTTP/2, as

@@ -1,0 +1,401 @@
+package stream
+
+import (
+	"context"
+	"io"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/weir-go/weir/timer"
+)
+
+// call is a stream as a goroutine sees it. A stream has one only when a
+// goroutine serves it, waits on it, or has asked for its context.
+//
+//	loop       hand ─► inbound queue ─► Recv        goroutine
+//	           obey ◄─ inbox ◄──────── SendWait
+//	           end ──► both wake up, the context ends
+type call struct {
+	st *Stream
+
+	mu       sync.Mutex // held for a few lines; never while user code runs
+	received sync.Cond  // a message, the peer's end, or the stream's
+	room     sync.Cond  // in the send queue, or the stream's end
+	first    *Buffer    // inbound queue
+	last     *Buffer
+	bytes    int  // in it
+	starving bool // the loop withholds the window until bytes has fallen
+	eof      bool // the peer has half-closed
+	over     *Status
+	lent     *Buffer // what Recv has decompressed last
+	detach   *detachment
+
+	// The context; see context.go.
+	done  chan struct{}
+	until time.Time
+	after map[*afterFunc]struct{}
+}
+
+// detachment is what Detach leaves for the loop.
+type detachment struct {
+	h      Handler
+	status *Status // without Detach: what the method has returned
+}
+
+// callOf returns the stream's call, and makes it if there is none. Any
+// goroutine.
+func (st *Stream) callOf() *call {
+	if c := st.call.Load(); c != nil {
+		return c
+	}
+	c := &call{st: st}
+	c.received.L, c.room.L = &c.mu, &c.mu
+	if !st.call.CompareAndSwap(nil, c) {
+		return st.call.Load()
+	}
+	if d := st.deadline; d != nil {
+		c.mu.Lock()
+		c.until = d.until
+		c.mu.Unlock()
+	}
+	if st.marks.Load()&markEnded != 0 { // the loop may have missed it
+		c.end(st.final)
+	}
+	return c
+}
+
+// startGo hands the stream to a worker.
+func (st *Stream) startGo() {
+	if st.flags&(serving|ended|finishing) != 0 {
+		return
+	}
+	st.callOf()
+	if !st.sess.srv.workers.serve(st) {
+		st.sess.tally.noWorker++
+		st.finish(&Status{Code: ResourceExhausted, Message: "too many calls at once"})
+		return
+	}
+	st.flags |= serving
+	st.sess.link.Handed()
+}
+
+// serve is the worker's part: the method, and its return to the loop.
+func (st *Stream) serve() {
+	c := st.call.Load()
+	d := &detachment{status: statusPanic}
+	defer func() {
+		if v := recover(); v != nil {
+			st.panicked(v, debug.Stack())
+		}
+		if c.detach != nil && d.status.Code == OK {
+			d = c.detach
+		}
+		if !st.sess.put(command{st: st, op: opReturn, ref: d}) {
+			st.abandoned(d)
+		}
+	}()
+	d.status = StatusOf(st.method.Go(st))
+}
+
+// abandoned is the return of a Go method to a session that has gone.
+func (st *Stream) abandoned(d *detachment) {
+	st.call.Load().drop()
+	if d.h != nil {
+		st.tellClosed(d.h, st.final)
+	}
+}
+
+// returned is the return of a Go method, on the loop.
+func (st *Stream) returned(d *detachment) {
+	st.flags &^= serving
+	if st.flags&ended != 0 {
+		st.sess.core.Release(&st.h)
+		st.abandoned(d)
+		return
+	}
+	if d.status != nil {
+		st.finish(d.status)
+		return
+	}
+	st.flags |= detached
+	st.flags &^= starved
+	st.setHandler(d.h)
+	st.replay()
+	st.credit()
+}
+
+// replay shows a handler what came before it took over.
+func (st *Stream) replay() {
+	c := st.call.Load()
+	c.mu.Lock()
+	b, eof := c.takeAll(), c.eof
+	idle := c.done == nil && c.after == nil
+	c.mu.Unlock()
+	for b != nil {
+		next := b.next
+		for m, compressed, ok := b.nextMessage(); ok; m, compressed, ok = b.nextMessage() {
+			if st.flags&(ended|finishing) == 0 {
+				st.deliver(m, compressed, false)
+			}
+		}
+		st.freeInbound(b)
+		b = next
+	}
+	if eof && st.flags&(ended|finishing) == 0 {
+		st.halfClosed()
+	}
+	if idle {
+		st.call.CompareAndSwap(c, nil) // nobody has its context
+	}
+}
+
+// takeAll empties the inbound queue. mu is held.
+func (c *call) takeAll() *Buffer {
+	b := c.first
+	c.first, c.last, c.bytes = nil, nil, 0
+	return b
+}
+
+// freeInbound gives a buffer of the inbound queue back.
+func (st *Stream) freeInbound(b *Buffer) {
+	st.sess.releaseIn(cap(b.b))
+	b.Release()
+}
+
+// hand puts a message, with its prefix, into the inbound queue. Small ones share
+// a buffer. On the loop.
+func (st *Stream) hand(c *call, p []byte) {
+	c.mu.Lock()
+	if b := c.last; b != nil && b.packed && cap(b.b)-len(b.b) >= len(p) {
+		b.b = append(b.b, p...) // where nobody looks yet
+		c.bytes += len(p)
+	} else {
+		b = buffers.Get().(*Buffer)
+		b.b, b.packed = append(storage(len(p))[:0], p...), true
+		c.push(st, b)
+	}
+	c.handed(st)
+}
+
+// handWhole does the same for a message that was put together.
+func (st *Stream) handWhole(c *call, b *Buffer) {
+	c.mu.Lock()
+	c.push(st, b)
+	c.handed(st)
+}
+
+// push puts b at the end. mu is held.
+func (c *call) push(st *Stream, b *Buffer) {
+	st.sess.holdIn(cap(b.b))
+	if c.last == nil {
+		c.first = b
+	} else {
+		c.last.next = b
+	}
+	c.last = b
+	c.bytes += len(b.b)
+}
+
+// handed wakes the receiver, and starves the peer when that one has enough. mu
+// is held, and let go.
+func (c *call) handed(st *Stream) {
+	over := c.over != nil
+	if c.bytes > st.sess.srv.cfg.StreamWindow/2 {
+		c.starving = true
+		st.flags |= starved
+	}
+	c.received.Signal()
+	c.mu.Unlock()
+	if over {
+		c.drop()
+	}
+	st.sess.link.Handed()
+}
+
+// peerDone is the peer's half-close. On the loop.
+func (c *call) peerDone(st *Stream) {
+	c.mu.Lock()
+	c.eof = true
+	c.received.Signal()
+	c.mu.Unlock()
+	st.sess.link.Handed()
+}
+
+// end wakes everybody up. On the loop, but for callOf.
+func (c *call) end(status *Status) {
+	c.mu.Lock()
+	if c.over == nil {
+		c.over = status
+	}
+	after := c.after
+	c.after = nil
+	c.received.Broadcast()
+	c.room.Broadcast()
+	if c.done != nil {
+		close(c.done)
+	}
+	c.mu.Unlock()
+	for f := range after {
+		go f.f() // as package context does
+	}
+}
+
+// drop empties the inbound queue of a stream that has ended, or whose method has
+// returned.
+func (c *call) drop() {
+	c.mu.Lock()
+	b := c.takeAll()
+	c.mu.Unlock()
+	for b != nil {
+		next := b.next
+		c.st.freeInbound(b)
+		b = next
+	}
+}
+
+// Recv waits for the next message. It is valid until the next Recv, or until the
+// method returns. io.EOF when the peer sends no more, a *Status when the stream
+// has ended. One goroutine at a time, in methods with Go.
+func (st *Stream) Recv() ([]byte, error) {
+	c := st.callOf()
+	c.mu.Lock()
+	c.finishFirst()
+	for c.first == nil && !c.eof && c.over == nil {
+		c.received.Wait()
+	}
+	if over := c.over; over != nil && over.Code != OK {
+		c.mu.Unlock()
+		return nil, over
+	}
+	b := c.first
+	if b == nil {
+		c.mu.Unlock()
+		return nil, io.EOF
+	}
+	at := b.at
+	m, compressed, _ := b.nextMessage()
+	c.bytes -= b.at - at
+	fed := c.starving && c.bytes <= st.sess.srv.cfg.StreamWindow/4
+	if fed {
+		c.starving = false
+	}
+	c.mu.Unlock()
+	if fed || st.sess.short.Load() {
+		st.sess.put(command{st: st, op: opCredit})
+	}
+	if compressed {
+		return c.open(m)
+	}
+	return m, nil
+}
+
+// finishFirst lets go of the first buffer when all of its messages have been
+// received: the receiver has come back for the next. mu is held.
+func (c *call) finishFirst() {
+	if c.lent != nil {
+		c.lent.Release()
+		c.lent = nil
+	}
+	b := c.first
+	if b == nil || b.packed && b.at < len(b.b) || !b.packed && !b.taken {
+		return
+	}
+	if c.first = b.next; c.first == nil {
+		c.last = nil
+	}
+	b.next = nil
+	c.st.freeInbound(b)
+}
+
+// open decompresses a message that the receiver has taken, and lends it.
+func (c *call) open(m []byte) ([]byte, error) {
+	b, status := c.st.inflate(m)
+	if status != nil {
+		c.st.Finish(status)
+		return nil, status
+	}
+	c.lent = b
+	return b.Bytes(), nil
+}
+
+// SendWait sends b, which is the stream's from here, and waits as long as the
+// send queue is full. A *Status when the stream has ended, ErrClosed after
+// Finish. One goroutine at a time; never on the loop.
+func (st *Stream) SendWait(b *Buffer) error {
+	for {
+		err := st.sendableNow(len(b.Bytes()))
+		if err == nil {
+			return st.post(b)
+		}
+		if err == ErrFull {
+			err = st.waitRoom()
+		}
+		if err != nil {
+			b.Release()
+			return err
+		}
+	}
+}
+
+// sendableNow is sendable without a promise of Drained.
+func (st *Stream) sendableNow(n int) error {
+	marks := st.marks.Load()
+	switch {
+	case marks&markEnded != 0 && st.final.Code != OK:
+		return st.final
+	case marks&(markFinished|markEnded) != 0:
+		return ErrClosed
+	case n > st.method.MaxSend:
+		return st.tooLargeToSend(n)
+	case st.congested():
+		return ErrFull
+	}
+	return nil
+}
+
+// waitRoom waits until the send queue may have room.
+func (st *Stream) waitRoom() error {
+	c := st.callOf()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	st.marks.Or(markWaiting)
+	for c.over == nil && st.congested() && st.marks.Load()&markWaiting != 0 {
+		c.room.Wait()
+	}
+	return nil
+}
+
+// wakeSender is told by the loop when there is room.
+func (c *call) wakeSender() {
+	c.mu.Lock()
+	c.st.marks.And(^markWaiting)
+	c.room.Broadcast()
+	c.mu.Unlock()
+}
+
+// Detach lets a stream outlive its goroutine: when the method has returned nil,
+// the stream goes on with callbacks of h, and messages that were not received
+// are shown to h first. With h nil, messages are dropped and the peer's end ends
+// the stream. ErrNoServe outside a method with Go.
+func (st *Stream) Detach(h Handler) error {
+	c := st.call.Load()
+	if st.method.Go == nil || c == nil {
+		return ErrNoServe
+	}
+	c.detach = &detachment{h: h}
+	return nil
+}
+
+// Deadline returns when the call's time is up, and whether it is limited. Loop
+// only, and Go methods.
+func (st *Stream) Deadline() (timer.Time, bool) {
+	if d := st.deadline; d != nil {
+		return d.timer.When(), true
+	}
+	return 0, false
+}
+
+// Context returns the stream's context. It ends when the stream does, with
+// context.DeadlineExceeded when its time was up. It is made at the first call.
+func (st *Stream) Context() context.Context { return (*callContext)(st.callOf()) }

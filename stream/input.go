@@ -1,0 +1,335 @@
+package stream
+
+import (
+	"time"
+
+	"github.com/weir-go/weir/internal/h2"
+)
+
+// sink is a Session as package h2 sees it. Its methods are called inside Feed.
+type sink Session
+
+// Request is a new stream.
+func (k *sink) Request(b *h2.Block, end bool) {
+	s := (*Session)(k)
+	if s.state >= closing {
+		return
+	}
+	st := &Stream{sess: s}
+	st.h.Owner = st
+	s.core.Accept(&st.h)
+	if s.core.Err() != nil {
+		return
+	}
+	s.tally.opened++
+	s.care.busy = true
+	st.req = s.request(b)
+	timeout, ok := timeoutOf(b)
+	switch {
+	case st.req.status != "":
+		st.refuseHTTP(st.req.status, st.req.fault.Message)
+	case st.req.fault != nil:
+		st.finish(st.req.fault)
+	case !ok:
+		st.finish(&Status{Code: Internal, Message: "malformed grpc-timeout"})
+	default:
+		st.begin(timeout, end)
+	}
+}
+
+// begin finds the stream's method and starts it.
+func (st *Stream) begin(timeout time.Duration, end bool) {
+	s := st.sess
+	m, fault := s.srv.find(st.req.path)
+	if fault != nil {
+		st.finish(fault)
+		return
+	}
+	st.method = m
+	switch {
+	case s.srv.held.Load() > s.srv.cfg.ServerBudget:
+		s.tally.overBudget++
+		st.finish(&Status{Code: ResourceExhausted, Message: "the server's byte budget is used up"})
+		return
+	case timeout <= 0:
+		st.finish(statusDeadline)
+		return
+	case timeout != never:
+		st.setDeadline(timeout)
+	}
+	switch {
+	case m.Open != nil:
+		st.openHandler()
+	case m.Go != nil && !m.Await:
+		st.startGo()
+	}
+	if end {
+		st.peerDone()
+	}
+}
+
+// refuseHTTP answers a request that is not gRPC: with a status of HTTP and a
+// line of text.
+func (st *Stream) refuseHTTP(code, text string) {
+	s := st.sess
+	block := h2.AppendField(s.lane.block[:0], ":status", code)
+	block = h2.AppendField(block, "content-type", "text/plain")
+	s.core.SendHeaders(&st.h, block, false)
+	s.lane.block = block[:0]
+	st.flags |= headerSent | plainEnd
+	b := NewBuffer(0)
+	b.plain, b.b, b.head = true, append(b.b[:0], text...), 0
+	st.count(b)
+	st.enqueue(b)
+	st.finish(st.req.fault)
+}
+
+// Headers are the request's trailers: nothing of gRPC's, but its end.
+func (k *sink) Headers(h *h2.Stream[*Stream], _ *h2.Block, _ bool) {
+	h.Owner.peerDone()
+}
+
+// Data is a piece of the request's messages.
+func (k *sink) Data(h *h2.Stream[*Stream], p []byte, end bool) {
+	s, st := (*Session)(k), h.Owner
+	s.measure(len(p))
+	if st.flags&finishing == 0 {
+		st.receive(p, end)
+	}
+	st.owed += int32(len(p))
+	st.credit()
+	s.creditConn(len(p))
+	if end {
+		st.peerDone()
+	}
+}
+
+// Reset is the end of a stream by RST_STREAM, of the peer's or for its error.
+func (k *sink) Reset(h *h2.Stream[*Stream], code h2.Code, remote bool, why string) {
+	status := fromH2(code)
+	if !remote {
+		status = &Status{Code: Internal, Message: "the peer has broken the protocol: " + why}
+	}
+	(*Session)(k).tally.reset++
+	h.Owner.ended(status)
+}
+
+// Window says that st, or with nil any stream, may send more.
+func (k *sink) Window(h *h2.Stream[*Stream]) {
+	s := (*Session)(k)
+	if h != nil {
+		if h.Owner.flags&stalled != 0 {
+			s.join(h.Owner)
+		}
+		return
+	}
+	s.full = false
+	if s.revive {
+		s.revive = false
+		for _, h := range s.core.Streams(nil) {
+			if h.Owner.flags&stalled != 0 {
+				s.join(h.Owner)
+			}
+		}
+	}
+}
+
+// Settings are the peer's.
+func (k *sink) Settings(p *h2.PeerSettings) {
+	s := (*Session)(k)
+	s.revive = s.revive || p.InitialWindow > s.core.Peer().InitialWindow
+}
+
+// GoAway says that the client will open no more streams; it closes when it is
+// done.
+func (k *sink) GoAway(uint32, h2.Code, []byte) {}
+
+// inflow is a message that is not complete. A stream has one only as long.
+type inflow struct {
+	asm   h2.Assembler
+	first *Buffer // Unary: the request, while the peer's end is awaited
+}
+
+// receive takes the next bytes of the peer's messages. end: nothing follows.
+func (st *Stream) receive(p []byte, end bool) {
+	for len(p) > 0 && st.flags&(ended|finishing) == 0 {
+		if st.in == nil || !st.in.asm.Begun() {
+			m, compressed, used, err := h2.NextMessage(p, st.method.MaxRecv)
+			if err != nil {
+				st.badMessage(err)
+				return
+			}
+			if used > 0 {
+				if c := st.receiver(); c != nil {
+					st.sess.tally.received++
+					st.hand(c, p[:used])
+				} else {
+					st.deliver(m, compressed, end && len(p) == used)
+				}
+				p = p[used:]
+				continue
+			}
+			if st.in == nil {
+				st.in = new(inflow)
+			}
+		}
+		used, done, err := st.assemble(p)
+		if err != nil {
+			st.badMessage(err)
+			return
+		}
+		if p = p[used:]; done {
+			st.assembledOne(end && len(p) == 0)
+		}
+	}
+}
+
+// assemble adds to the message that is not complete, and to what is held.
+func (st *Stream) assemble(p []byte) (used int, done bool, err error) {
+	a := &st.in.asm
+	before := a.Held()
+	used, done, err = a.Add(p, st.method.MaxRecv)
+	st.sess.holdIn(a.Held() - before)
+	return used, done, err
+}
+
+// assembledOne delivers a message that came in pieces.
+func (st *Stream) assembledOne(last bool) {
+	a := &st.in.asm
+	_, compressed := a.Message()
+	n := a.Held()
+	b := assembled(a.Take(), compressed)
+	st.sess.releaseIn(n)
+	st.tidyIn()
+	if c := st.receiver(); c != nil {
+		st.sess.tally.received++
+		st.handWhole(c, b)
+		return
+	}
+	st.deliver(b.b, compressed, last)
+	b.Release()
+}
+
+// tidyIn lets go of what no message needs.
+func (st *Stream) tidyIn() {
+	if st.in != nil && st.in.first == nil && !st.in.asm.Begun() {
+		st.in = nil
+	}
+}
+
+// dropIn forgets an incomplete message.
+func (st *Stream) dropIn() {
+	if st.in == nil {
+		return
+	}
+	st.sess.releaseIn(st.in.asm.Held())
+	st.in.asm.Reset()
+	if b := st.in.first; b != nil {
+		st.sess.releaseIn(cap(b.b))
+		b.Release()
+	}
+	st.in = nil
+}
+
+// badMessage ends the stream for a prefix that is wrong.
+func (st *Stream) badMessage(err error) {
+	if err == h2.ErrMessageSize {
+		st.finish(Statusf(ResourceExhausted, "received message larger than max (%d)", st.method.MaxRecv))
+		return
+	}
+	st.finish(&Status{Code: Internal, Message: err.Error()})
+}
+
+// receiver returns the goroutine's side, if messages go there.
+func (st *Stream) receiver() *call {
+	if st.method.Go != nil && st.flags&detached == 0 {
+		if st.flags&serving == 0 {
+			st.startGo() // which awaited the first message
+		}
+		return st.call.Load()
+	}
+	return nil
+}
+
+// deliver gives a whole message to whoever serves the stream. m is valid until
+// deliver returns. last: the peer's end came with it.
+func (st *Stream) deliver(m []byte, compressed, last bool) {
+	st.sess.tally.received++
+	if compressed {
+		b, status := st.inflate(m)
+		if status != nil {
+			st.finish(status)
+			return
+		}
+		defer b.Release()
+		m = b.Bytes()
+	}
+	switch {
+	case st.method.Unary != nil:
+		st.request(m, last)
+	case st.handler != nil:
+		st.message(m)
+	}
+}
+
+// inflate decompresses a message.
+func (st *Stream) inflate(m []byte) (*Buffer, *Status) {
+	c := st.req.codec
+	if c == nil {
+		return nil, &Status{Code: Internal, Message: "grpc: compressed flag set with identity or empty encoding"}
+	}
+	b := NewBuffer(0)
+	var err error
+	if b.b, err = c.Decompress(b.b, m, st.method.MaxRecv); err == nil {
+		return b, nil
+	}
+	b.Release()
+	if err == ErrTooLarge {
+		return nil, Statusf(ResourceExhausted, "received message after decompression larger than max (%d)", st.method.MaxRecv)
+	}
+	return nil, Statusf(Internal, "grpc: failed to decompress the received message: %v", err)
+}
+
+// peerDone is the peer's half-close.
+func (st *Stream) peerDone() {
+	if st.flags&(ended|finishing|halfClosed) != 0 {
+		return
+	}
+	st.flags |= halfClosed
+	switch {
+	case st.in != nil && st.in.asm.Begun():
+		st.finish(&Status{Code: Internal, Message: "the request ends inside a message"})
+	case st.method.Unary != nil:
+		st.requestDone()
+	case st.method.Go != nil && st.flags&detached == 0:
+		if c := st.receiver(); c != nil {
+			c.peerDone(st)
+		}
+	default:
+		st.halfClosed()
+	}
+}
+
+// Pause withholds the stream's window: when the peer has used what it has, it
+// has to wait, on this stream only. Messages that are on their way still come.
+// Loop only.
+func (st *Stream) Pause() { st.flags |= paused }
+
+// Resume ends Pause. Loop only.
+func (st *Stream) Resume() {
+	if st.flags&paused != 0 {
+		st.flags &^= paused
+		st.sess.begin()
+		st.credit()
+		st.sess.flush()
+	}
+}
+
+// credit opens the stream's window by what has been received, unless it is
+// withheld.
+func (st *Stream) credit() {
+	if st.flags&(paused|starved|ended) == 0 && st.owed > 0 {
+		st.sess.core.Consume(&st.h, int(st.owed))
+		st.owed = 0
+	}
+}

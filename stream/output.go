@@ -1,0 +1,432 @@
+package stream
+
+import (
+	"encoding/base64"
+	"errors"
+	"strconv"
+
+	"github.com/weir-go/weir/conn"
+	"github.com/weir-go/weir/internal/h2"
+)
+
+// turnSize is how many bytes of one stream leave before the others have their
+// turn, at most. Messages that are smaller share a frame.
+const turnSize = 16 << 10
+
+// list is a queue of streams, by Stream.next.
+type list struct{ head, tail *Stream }
+
+// join puts a stream at the end of the run list, if it does not stand there.
+func (s *Session) join(st *Stream) {
+	if st.flags&(queuedUp|ended) != 0 {
+		return
+	}
+	st.flags = st.flags&^stalled | queuedUp
+	if s.run.tail == nil {
+		s.run.head = st
+	} else {
+		s.run.tail.next = st
+	}
+	s.run.tail = st
+}
+
+// joinFirst puts back the stream that was taken last.
+func (s *Session) joinFirst(st *Stream) {
+	st.flags |= queuedUp
+	if st.next = s.run.head; st.next == nil {
+		s.run.tail = st
+	}
+	s.run.head = st
+}
+
+func (s *Session) leave() *Stream {
+	st := s.run.head
+	if s.run.head = st.next; s.run.head == nil {
+		s.run.tail = nil
+	}
+	st.next = nil
+	st.flags &^= queuedUp
+	return st
+}
+
+// open reports whether more may be framed now; output that has grown large is
+// sent first.
+func (s *Session) open() bool {
+	if len(s.core.Out) >= scratchSize {
+		s.spill()
+	}
+	return !s.blocked && s.state < closing
+}
+
+// pump gives each stream that has something to send a turn, and another, as far
+// as link and windows allow. Handlers that waited for room are told behind it:
+// what they send has its turns too.
+func (s *Session) pump() {
+	for range 8 {
+		for s.run.head != nil && !s.full && s.open() {
+			s.turn(s.leave())
+		}
+		if len(s.told) == 0 {
+			return
+		}
+		told := s.told
+		s.told = nil
+		for i, st := range told {
+			told[i] = nil
+			st.tellDrained()
+		}
+		if s.told == nil {
+			s.told = told[:0]
+		}
+		s.takeInbox()
+	}
+}
+
+// turn sends one frame of a stream.
+func (s *Session) turn(st *Stream) {
+	if st.flags&ended != 0 {
+		return
+	}
+	if st.head == nil {
+		if st.flags&wanting != 0 {
+			st.flags &^= wanting
+			if st.subs != nil {
+				st.subs.pull(st)
+			}
+		}
+	} else if !s.sendQueue(st) {
+		return
+	}
+	switch {
+	case st.flags&ended != 0:
+	case st.head != nil || st.flags&wanting != 0:
+		s.join(st)
+	case st.flags&finishing != 0:
+		st.conclude()
+	}
+}
+
+// sendQueue frames what one turn may take of a stream's queue; false when a
+// window is closed. The stream goes on when it opens.
+func (s *Session) sendQueue(st *Stream) bool {
+	q := min(s.core.Quota(&st.h), turnSize)
+	if q <= 0 {
+		if s.core.ConnQuota() <= 0 {
+			s.full = true
+			s.joinFirst(st)
+		} else {
+			st.flags |= stalled
+		}
+		return false
+	}
+	st.sendHeader()
+	if p := st.head.piece(); p != nil && len(p.Bytes()) <= q {
+		s.sendPiece(st, p)
+	} else {
+		s.sendBytes(st, q)
+	}
+	st.roomy()
+	return true
+}
+
+// sendBytes packs up to q bytes of the queue into a frame.
+func (s *Session) sendBytes(st *Stream, q int) {
+	n := 0
+	for b := st.head; b != nil && n < q; b = b.next {
+		n += b.unsent()
+	}
+	n = min(n, q)
+	s.core.SendDataHeader(&st.h, n, false)
+	s.care.spoke = true
+	for n > 0 {
+		b := st.head
+		k := min(n, b.unsent())
+		s.core.Out = b.take(s.core.Out, k)
+		n -= k
+		if b.unsent() == 0 {
+			st.sentHead()
+		}
+	}
+}
+
+// sendPiece sends a part of a shared message without copying it.
+func (s *Session) sendPiece(st *Stream, p *conn.Shared) {
+	n := len(p.Bytes())
+	s.core.SendDataHeader(&st.h, n, false)
+	s.care.spoke = true
+	s.spill()
+	if s.blocked || s.link.AppendShared(p) != nil {
+		s.core.Out = append(s.core.Out, p.Bytes()...) // it comes behind what could not leave
+	}
+	if st.head.at += n; st.head.unsent() == 0 {
+		st.sentHead()
+	}
+}
+
+// piece returns the part of a shared message that is next, if it can be sent
+// without a copy.
+func (b *Buffer) piece() *conn.Shared {
+	if b.msg == nil {
+		return nil
+	}
+	return b.msg.piece(b.at)
+}
+
+// sentHead takes the first of the queue off, which has been sent.
+func (st *Stream) sentHead() {
+	b := st.head
+	if st.head = b.next; st.head == nil {
+		st.tail = nil
+	}
+	b.next = nil
+	if !b.plain {
+		st.sess.tally.sent++
+	}
+	st.unqueue(b)
+}
+
+// enqueue puts a sealed and counted message at the end of the queue.
+func (st *Stream) enqueue(b *Buffer) {
+	if st.flags&(ended|finishing) != 0 {
+		st.unqueue(b)
+		return
+	}
+	if st.tail == nil {
+		st.head = b
+	} else {
+		st.tail.next = b
+	}
+	st.tail = b
+	if st.flags&stalled == 0 {
+		st.sess.join(st)
+	}
+}
+
+// dropQueue forgets what is queued.
+func (st *Stream) dropQueue() {
+	for b := st.head; b != nil; {
+		next := b.next
+		b.next = nil
+		st.unqueue(b)
+		b = next
+	}
+	st.head, st.tail = nil, nil
+}
+
+// Emit is Send for callbacks: m is framed at once when nothing is queued before
+// it, without storage of its own. Loop only.
+func (st *Stream) Emit(m []byte) error {
+	s := st.sess
+	switch {
+	case st.marks.Load()&(markFinished|markEnded) != 0:
+		return ErrClosed
+	case len(m) > st.method.MaxSend:
+		return st.tooLargeToSend(len(m))
+	}
+	s.begin()
+	if s.inbox.n.Load() > 0 {
+		if s.inbox.taking { // what was sent before must not be overtaken
+			err := st.Send(m)
+			s.flush()
+			return err
+		}
+		s.takeInbox()
+	}
+	err := st.emit(m)
+	s.flush()
+	return err
+}
+
+// emit is Emit between begin and flush.
+func (st *Stream) emit(m []byte) error {
+	s := st.sess
+	n := h2.PrefixLen + len(m)
+	if st.head == nil && n <= turnSize && s.open() && n <= s.core.Quota(&st.h) &&
+		st.flags&(ended|finishing) == 0 && st.compressor() == nil {
+		st.sendHeader()
+		s.core.SendDataHeader(&st.h, n, false)
+		s.core.Out = append(h2.AppendPrefix(s.core.Out, false, len(m)), m...)
+		s.care.spoke = true
+		s.tally.sent++
+		return nil
+	}
+	switch {
+	case st.flags&(ended|finishing) != 0:
+		return ErrClosed
+	case st.congested():
+		return st.refuseFull()
+	}
+	b, err := st.pack(copied(m, false))
+	if err != nil {
+		return err
+	}
+	st.marks.Or(markHeader)
+	st.count(b)
+	st.enqueue(b)
+	return nil
+}
+
+// push frames a shared message now, or not at all. One that is larger than a
+// frame, or than what is left of a window, is queued by reference and goes out
+// by and by.
+func (st *Stream) push(m *Message) bool {
+	s := st.sess
+	if st.head != nil || st.flags&(ended|finishing) != 0 || !s.open() {
+		return false
+	}
+	q := s.core.Quota(&st.h)
+	if q <= 0 {
+		return false
+	}
+	p := m.framed()
+	if len(p) <= min(q, shareMin) {
+		st.sendHeader()
+		s.core.SendDataHeader(&st.h, len(p), false)
+		s.core.Out = append(s.core.Out, p...)
+		s.care.spoke = true
+		s.tally.sent++
+		return true
+	}
+	m.Retain()
+	b := buffers.Get().(*Buffer)
+	b.msg = m
+	st.count(b)
+	st.enqueue(b)
+	return true
+}
+
+// want asks for a pull when push may succeed.
+func (st *Stream) want() {
+	s := st.sess
+	if st.flags&(ended|finishing) != 0 {
+		return
+	}
+	st.flags |= wanting
+	switch {
+	case st.head != nil: // comes when that has been sent
+	case s.core.ConnQuota() <= 0:
+		s.full = true
+		s.join(st)
+	case s.core.Quota(&st.h) <= 0:
+		st.flags |= stalled
+	default:
+		s.join(st)
+	}
+}
+
+func (st *Stream) session() *Session { return st.sess }
+
+// spill gives the link what has been framed.
+func (s *Session) spill() {
+	if p := s.core.Out; len(p) > 0 {
+		s.core.Out = p[:0]
+		s.write(p)
+	}
+}
+
+// write gives p to the link, behind what it has refused before.
+func (s *Session) write(p []byte) {
+	if s.state == gone {
+		return
+	}
+	if len(s.rest) > 0 {
+		s.rest = append(s.rest, p...)
+		return
+	}
+	n, err := s.link.Write(p)
+	switch {
+	case n == len(p):
+		s.blocked = s.link.Room() <= 0
+	case errors.Is(err, conn.ErrFull):
+		s.blocked = true
+		s.rest = append(s.rest, p[n:]...)
+	case errors.Is(err, conn.ErrBudget):
+		s.tally.failed++
+		s.link.CloseWith(err)
+		s.blocked = true
+	default:
+		s.blocked = true // the connection has ended: Lost follows
+	}
+}
+
+// sendHeader sends the response's header, once.
+func (st *Stream) sendHeader() {
+	if st.flags&headerSent != 0 {
+		return
+	}
+	st.flags |= headerSent
+	st.marks.Or(markHeader)
+	s := st.sess
+	block := st.req.header
+	if st.resp != nil || st.req.codec != nil {
+		block = st.headerBlock(append(s.lane.block[:0], block...))
+		s.lane.block = block[:0]
+	}
+	s.core.SendHeaders(&st.h, block, false)
+	s.care.spoke = true
+}
+
+// headerBlock appends what this response's header has besides the usual.
+func (st *Stream) headerBlock(block []byte) []byte {
+	if c := st.compressor(); c != nil {
+		block = h2.AppendField(block, "grpc-encoding", c.Name())
+	}
+	if st.resp != nil {
+		block = appendMetadata(block, st.resp.header)
+	}
+	return block
+}
+
+// compressor returns what messages are compressed with, nil for nothing.
+func (st *Stream) compressor() Compressor { return st.req.codec }
+
+// trailersOK is the block of trailers without metadata.
+var trailersOK = h2.AppendField(nil, "grpc-status", "0")
+
+// conclude ends our side of the stream; the queue is empty.
+func (st *Stream) conclude() {
+	s := st.sess
+	status := st.final
+	if st.flags&plainEnd != 0 {
+		s.core.SendData(&st.h, nil, true)
+	} else {
+		s.core.SendHeaders(&st.h, st.trailers(status), true)
+	}
+	s.care.spoke = true
+	if st.h.State() != h2.Closed {
+		// The peer may still be sending: it is told that nobody listens,
+		// RFC 9113, section 8.1.
+		s.core.Reset(&st.h, h2.NoError)
+	}
+	st.ended(status)
+}
+
+// trailers returns the last header block: with the header in it when none was
+// sent.
+func (st *Stream) trailers(status *Status) []byte {
+	if status == statusOK && st.flags&headerSent != 0 && st.resp == nil {
+		return trailersOK
+	}
+	var a response
+	if st.resp != nil {
+		a = *st.resp
+	}
+	block := st.sess.lane.block[:0]
+	if st.flags&headerSent == 0 {
+		block = append(block, st.req.header...)
+		block = appendMetadata(block, a.header)
+		if st.req.encoding != "" && st.req.codec == nil {
+			block = h2.AppendField(block, "grpc-accept-encoding", st.sess.srv.accepts)
+		}
+	}
+	block = h2.AppendField(block, "grpc-status", strconv.FormatUint(uint64(status.Code), 10))
+	if status.Message != "" {
+		block = h2.AppendField(block, "grpc-message", encodeMessage(status.Message))
+	}
+	if status.Details != nil {
+		block = h2.AppendField(block, "grpc-status-details-bin", base64.RawStdEncoding.EncodeToString(status.Details))
+	}
+	block = appendMetadata(block, a.trailer)
+	st.sess.lane.block = block[:0]
+	return block
+}
