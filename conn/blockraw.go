@@ -11,7 +11,8 @@ func (b *Blocking) Control(f func(fd uintptr)) error {
 }
 
 // RawRead calls f with the descriptor until it returns true; when it returns
-// false, RawRead waits until the socket is readable. f must not block.
+// false, RawRead waits until the socket is readable. f must not block. What it
+// moves is counted if it tells Moved.
 func (b *Blocking) RawRead(f func(fd uintptr) (done bool)) error {
 	b.rmu.Lock()
 	defer b.rmu.Unlock()

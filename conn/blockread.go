@@ -46,6 +46,7 @@ func (b *Blocking) try(p []byte) (int, error) {
 	n, errno := sock.Recv(b.fd, p)
 	switch {
 	case n > 0:
+		b.c.tally().read.Add(uint64(n))
 		if n >= min(len(p), sock.MaxIO) {
 			b.r.set(edge) // there may be more
 		}

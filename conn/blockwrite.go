@@ -42,6 +42,7 @@ func (b *Blocking) write(p []byte) (int, error) {
 		}
 		switch errno {
 		case 0:
+			b.c.tally().written.Add(uint64(n))
 			if done += n; done == len(p) {
 				return done, nil
 			}

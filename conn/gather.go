@@ -46,6 +46,7 @@ func (b *Blocking) Writev(bufs [][]byte) (int64, error) {
 		}
 		switch errno {
 		case 0:
+			b.c.tally().written.Add(uint64(n))
 			done += int64(n)
 			if bufs, at = advance(bufs, at, n); len(bufs) == 0 {
 				return done, nil // before the deadline is looked at again

@@ -49,10 +49,9 @@ type loop struct {
 	current atomic.Uint64
 	stage   []byte // what that callback has written, guarded by its mu
 
-	conns        atomic.Int64
-	bytesWritten atomic.Uint64
-	asleep       atomic.Bool // in, or about to enter, a wait that may last
-	gid          atomic.Pointer[string]
+	conns  atomic.Int64
+	asleep atomic.Bool // in, or about to enter, a wait that may last
+	gid    atomic.Pointer[string]
 
 	// mu guards what others leave for the loop.
 	mu    sync.Mutex
@@ -61,6 +60,7 @@ type loop struct {
 	dead  bool         // the loop has ended and takes nothing
 
 	published published
+	tallies   [tallies]tally
 }
 
 func newLoop(rt *Runtime, index int) (*loop, error) {

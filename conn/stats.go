@@ -3,6 +3,7 @@ package conn
 import (
 	"math/bits"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,7 +17,9 @@ type Stats struct {
 	Accepted uint64
 	Dialed   uint64
 
-	BytesRead    uint64 // on the callback face; the blocking face counts none
+	// Bytes out of and into the kernel, on both faces. What a function moves that
+	// was given to Control, RawRead or RawWrite is in it only if Moved was told.
+	BytesRead    uint64
 	BytesWritten uint64
 
 	BudgetUsed     int64 // bytes of storage in buffers now
@@ -87,7 +90,7 @@ func (h *Histogram) add(v uint64) {
 // counts is what a loop counts during a turn, without atomics or locks.
 type counts struct {
 	stale, posted, timers         uint64
-	bytesRead, bytesWritten       uint64 // written by others than the loop: loop.bytesWritten
+	bytesRead, bytesWritten       uint64 // by others than the loop: tally
 	opened, closed                uint64
 	panics, idle, slow, inPauses  uint64
 	slowTurns                     uint64
@@ -96,6 +99,27 @@ type counts struct {
 	lingerBytes, lingerFull       uint64
 	refFDs, refMemory, refLimit   uint64
 	refShutdown, refHandler, refs uint64
+}
+
+// tally is where goroutines that are not the loop count the bytes that they
+// move. The connections of a loop share a few, each a cache line from the next,
+// so that callers on different processors seldom meet at one.
+type tally struct {
+	read, written atomic.Uint64
+	_             [48]byte
+}
+
+// tally returns the one that c's bytes are counted in.
+func (c *Conn) tally() *tally { return &c.loop.tallies[c.token.Slot()%tallies] }
+
+const tallies = 8 // of each loop
+
+// Moved counts bytes for Stats that went past b: through the descriptor, in a
+// function given to RawRead, RawWrite or Control. Any goroutine.
+func (b *Blocking) Moved(read, written int) {
+	t := b.c.tally()
+	t.read.Add(uint64(max(read, 0)))
+	t.written.Add(uint64(max(written, 0)))
 }
 
 // published is what of a loop others may see, brought up to date once a turn.
@@ -185,7 +209,11 @@ func (l *loop) statsInto(s *Stats) {
 	s.Accepted += t.accepted
 	s.Dialed += t.dialed
 	s.BytesRead += t.bytesRead
-	s.BytesWritten += t.bytesWritten + l.bytesWritten.Load()
+	s.BytesWritten += t.bytesWritten
+	for i := range l.tallies {
+		s.BytesRead += l.tallies[i].read.Load()
+		s.BytesWritten += l.tallies[i].written.Load()
+	}
 	s.Panics += t.panics
 	s.IdleCloses += t.idle
 	s.SlowCloses += t.slow

@@ -285,7 +285,7 @@ func (c *Conn) wrote(n int, own bool) {
 	if own {
 		c.loop.count.bytesWritten += uint64(n)
 	} else {
-		c.loop.bytesWritten.Add(uint64(n))
+		c.tally().written.Add(uint64(n))
 	}
 	if t := c.loop.trace; t != nil && t.Wrote != nil {
 		t.Wrote(c, n)

@@ -64,9 +64,9 @@ var figures = []figure{
 	{count, "accept_errors_total", "", "Errors that accept returned.",
 		func(s *conn.Stats) float64 { return float64(s.AcceptErrors) }},
 
-	{count, "read_bytes_total", "", "Bytes read from sockets, on the callback face.",
+	{count, "read_bytes_total", "", "Bytes read from sockets.",
 		func(s *conn.Stats) float64 { return float64(s.BytesRead) }},
-	{count, "written_bytes_total", "", "Bytes that sockets took, on the callback face.",
+	{count, "written_bytes_total", "", "Bytes that sockets took.",
 		func(s *conn.Stats) float64 { return float64(s.BytesWritten) }},
 	{count, "read_pauses_total", "", "Times that a connection was read no further because its input was at its limit.",
 		func(s *conn.Stats) float64 { return float64(s.ReadPauses) }},

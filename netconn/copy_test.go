@@ -64,6 +64,7 @@ func TestReadFrom(t *testing.T) {
 			for way, send := range ways {
 				t.Run(name+"/"+way, func(t *testing.T) {
 					client, server := pair(t, rt, network)
+					before := rt.Stats()
 					var g tasks
 					var got []byte
 					received(&g, client, &got)
@@ -74,6 +75,9 @@ func TestReadFrom(t *testing.T) {
 					ok(t, server.Close())
 					g.wait(t)
 					want(t, bytes.Equal(got, source.want), true)
+					after := rt.Stats()
+					want(t, after.BytesWritten-before.BytesWritten, uint64(len(source.want)))
+					want(t, after.BytesRead-before.BytesRead, uint64(len(source.want)))
 					if l, ok := r.(*io.LimitedReader); ok && name == "limited" {
 						want(t, l.N, int64(0))
 					}

@@ -7,6 +7,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/weir-go/weir/conn"
 )
 
 // sendChunk bounds one sendfile(2), in bytes. The socket's buffer ends most
@@ -28,7 +30,7 @@ func (c *Conn) sendFile(r io.Reader) (n int64, err error, handled bool) {
 	if raw == nil {
 		return 0, nil, false
 	}
-	s := sender{remain: remain}
+	s := sender{to: c.b, remain: remain}
 	// The file's read lock is held for the whole transfer: its position is
 	// ours, and Close waits.
 	ferr := raw.Read(func(file uintptr) bool {
@@ -71,6 +73,7 @@ func regular(r io.Reader) syscall.RawConn {
 
 // sender is one transfer.
 type sender struct {
+	to      *conn.Blocking
 	file    int
 	remain  int64 // -1: no limit
 	sent    int64
@@ -89,6 +92,7 @@ func (s *sender) send(socket uintptr) (done bool) {
 		switch {
 		case n > 0:
 			s.sent += int64(n)
+			s.to.Moved(0, n)
 			if s.remain > 0 {
 				s.remain -= int64(n)
 			}

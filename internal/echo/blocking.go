@@ -18,38 +18,30 @@ type blocking struct {
 	buffers   conn.BufferPool // lent to connections that have something to say
 	maxIdle   time.Duration
 	conns     conns
-	bytes     traffic
 }
 
 // serve is the goroutine of one connection.
 func (s *blocking) serve(c *netconn.Conn) {
-	var in, out int
-	for {
-		n, m, err := s.echo(c)
-		in, out = in+n, out+m
-		if err != nil {
-			break
-		}
+	for s.echo(c) == nil {
 	}
 	c.Close()
-	s.bytes.add(in, out)
 	s.conns.remove(c)
 }
 
 // echo sends back what one read brings. The buffer is borrowed when bytes are
 // there, so a connection that is silent has none. A peer that doesn't read makes
 // Write wait, and so isn't read from.
-func (s *blocking) echo(c *netconn.Conn) (in, out int, err error) {
+func (s *blocking) echo(c *netconn.Conn) error {
 	if s.maxIdle > 0 {
 		c.SetDeadline(time.Now().Add(s.maxIdle))
 	}
 	p, err := c.ReadPooled(&s.buffers)
 	if err != nil {
-		return 0, 0, err
+		return err
 	}
-	out, err = c.Write(p)
+	_, err = c.Write(p)
 	s.buffers.Put(p)
-	return len(p), out, err
+	return err
 }
 
 // accept starts the goroutines. The only error there is says that the listener
@@ -91,8 +83,6 @@ func serveBlocking(cfg Config) (face, error) {
 	}
 	return s, nil
 }
-
-func (s *blocking) Totals() Totals { return s.bytes.totals(s.conns.total()) }
 
 func (s *blocking) Shutdown(ctx context.Context) error {
 	s.stopListening()

@@ -111,9 +111,9 @@ func (s *conns) total() uint64 {
 	return s.count
 }
 
-// traffic counts bytes for the faces that wait in goroutines. A goroutine
-// counts for itself and adds it here when it ends: a count that all share would
-// cost each request something.
+// traffic counts bytes where no runtime does. A goroutine counts for itself and
+// adds it here when it ends: a count that all share would cost each request
+// something.
 type traffic struct {
 	in, out atomic.Uint64
 }

@@ -53,8 +53,7 @@ type Config struct {
 type Totals struct {
 	Conns uint64 // connections accepted
 
-	// Bytes read and written. Blocking and Std count those of a connection
-	// when it ends.
+	// Bytes read and written. Std counts those of a connection when it ends.
 	BytesIn, BytesOut uint64
 }
 
