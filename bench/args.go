@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -60,15 +61,15 @@ func parse(args []string, errs io.Writer) (*options, error) {
 func (o *options) flags(errs io.Writer) *flag.FlagSet {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.SetOutput(errs)
-	f.BoolVar(&o.quick, "quick", false, "fewer shapes, shorter windows: under 45 s")
+	f.BoolVar(&o.quick, "quick", false, "fewer cases, shorter windows: under a minute")
 	f.IntVar(&o.rounds, "rounds", 0, "rounds of each case (default 5; memory and system calls take fewer)")
-	f.DurationVar(&o.window, "window", 0, "how long one measurement takes (default 2s, quick 300ms)")
+	f.DurationVar(&o.window, "window", 0, "how long one measurement takes (default 2s, quick 300ms; timer 4s and 1s)")
 	f.DurationVar(&o.warm, "warm", 0, "load before the measurement begins (default 300ms, quick 100ms)")
 	f.Func("shapes", "loads as CONNSxBYTESxPIPELINE, comma separated (default: the area's)", o.setShapes)
 	f.Func("cases", "cases to run, comma separated (default: the area's; they stand above)", list(&o.cases))
 	f.Func("subjects", "subjects to measure, comma separated (default: all)", list(&o.subjects))
 	f.BoolVar(&o.rivals, "rivals", false, "build and measure the servers of bench/rivals too")
-	f.Func("source", "NAME=FOLDER: measure the rival NAME (gnet, nbio) from its source in FOLDER; implies -rivals", o.setSource)
+	f.Func("source", "NAME=FOLDER: measure the rival NAME (gnet, nbio, timingwheel) from its source in FOLDER; implies -rivals", o.setSource)
 	f.StringVar(&o.base, "base", "std", "the subject that ratios are taken against")
 	f.BoolVar(&o.drop, "drop-disturbed", false, "leave out what was measured while something else used the machine")
 	f.StringVar(&o.json, "json", "", "write the rows as JSON to this file")
@@ -99,9 +100,9 @@ func (o *options) settle() error {
 	if len(o.sources) > 0 {
 		o.rivals = true
 	}
-	window, warm := 2*time.Second, 300*time.Millisecond
+	window, warm := cmp.Or(o.area.window, 2*time.Second), 300*time.Millisecond
 	if o.quick {
-		window, warm = 300*time.Millisecond, 100*time.Millisecond
+		window, warm = cmp.Or(o.area.quickWindow, 300*time.Millisecond), 100*time.Millisecond
 	}
 	if o.window == 0 {
 		o.window = window
@@ -118,6 +119,8 @@ func (o *options) enough(subjects int) int {
 	switch {
 	case o.rounds > 0:
 		return o.rounds
+	case o.quick && o.area != nil && o.area.quickRounds > 0:
+		return o.area.quickRounds
 	case o.quick:
 		return max(1, 5*3/max(3, subjects))
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -25,6 +26,8 @@ type bench struct {
 	names report.Names // of subjects and cases
 	log   report.Log
 	notes []string // what a reader of the figures has to know
+
+	pools map[tickCase]map[string]*pool // every tick that was measured, by subject
 }
 
 func newBench(o *options, progress io.Writer) (*bench, error) {
@@ -36,7 +39,8 @@ func newBench(o *options, progress io.Writer) (*bench, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &bench{options: o, self: self, scratch: scratch, progress: progress, began: time.Now(), names: maps.Clone(o.area.names)}
+	b := &bench{options: o, self: self, scratch: scratch, progress: progress, began: time.Now(),
+		names: maps.Clone(o.area.names), pools: map[tickCase]map[string]*pool{}}
 	var note string
 	b.serverCore, b.driverCore, note = proc.Cores()
 	if note != "" {
@@ -74,7 +78,7 @@ const quickEnough = 38 * time.Second
 // without an error means that a subject has no such case.
 func (b *bench) interleave(name string, subjects []subject, rounds int, one func(subject) (*figures, error)) error {
 	for round := 1; round <= rounds; round++ {
-		if b.quick && round > 1 && time.Since(b.began) > quickEnough {
+		if b.quick && round > 1 && time.Since(b.began) > cmp.Or(b.area.quickEnds, quickEnough) {
 			b.note("%s has %d rounds, not %d: a quick run ends in time", name, round-1, rounds)
 			return nil
 		}
@@ -86,13 +90,18 @@ func (b *bench) interleave(name string, subjects []subject, rounds int, one func
 			if f == nil {
 				continue
 			}
-			for metric, v := range f.values {
-				b.log.Add(report.Sample{Case: name, Subject: s.id, Metric: metric, Round: round, Value: v, Disturbed: f.disturbed})
-			}
+			b.keep(name, s.id, round, f)
 			b.show(name, round, rounds, s, f)
 		}
 	}
 	return nil
+}
+
+// keep adds what one measurement gave to the log.
+func (b *bench) keep(name, subject string, round int, f *figures) {
+	for metric, v := range f.values {
+		b.log.Add(report.Sample{Case: name, Subject: subject, Metric: metric, Round: round, Value: v, Disturbed: f.disturbed})
+	}
 }
 
 // show writes one line of progress: the first three metrics there are.

@@ -17,9 +17,9 @@ import (
 	"github.com/weir-go/weir/bench/internal/report"
 )
 
-// TestMain lets the test binary be the server and driver processes too, as the real one is.
+// TestMain lets the test binary be the benchmark's other processes too, as the real one is.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && (os.Args[1] == "serve" || os.Args[1] == "drive") {
+	if len(os.Args) > 1 && slices.Contains([]string{"serve", "drive", "probe", "burn"}, os.Args[1]) {
 		os.Exit(command(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	}
 	if len(os.Args) > 1 && os.Args[1] == "lie" {

@@ -15,16 +15,16 @@ import (
 // fact is one line of the table that says where the figures come from.
 type fact struct{ name, value string }
 
-// document writes the area's part of the report, and its plot beside it: docs/benchmarks.md, benchmarks-echo.svg.
+// document writes the area's part of the report, and its plots beside it: docs/benchmarks.md, benchmarks-echo.svg.
 // Other areas' parts stay as they are.
-func (b *bench) document(tables []report.Grid, picture string) error {
-	image := ""
-	if picture != "" {
-		name := strings.TrimSuffix(b.doc, filepath.Ext(b.doc)) + "-" + b.area.word + ".svg"
-		if err := os.WriteFile(name, []byte(picture), 0o644); err != nil {
+func (b *bench) document(tables []report.Grid, pictures []picture) error {
+	images := ""
+	for _, p := range pictures {
+		name := strings.TrimSuffix(b.doc, filepath.Ext(b.doc)) + "-" + b.area.word + p.suffix + ".svg"
+		if err := os.WriteFile(name, []byte(p.svg), 0o644); err != nil {
 			return err
 		}
-		image = filepath.Base(name)
+		images += fmt.Sprintf("![%s](%s)\n\n", p.title, filepath.Base(name))
 	}
 	facts := append(machineFacts(), fact{"date", time.Now().UTC().Format(time.DateOnly)},
 		fact{"command", "`" + b.line + "`"},
@@ -33,7 +33,7 @@ func (b *bench) document(tables []report.Grid, picture string) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	page := replacePart(string(before), b.area.word, b.part(facts, tables, image))
+	page := replacePart(string(before), b.area.word, b.part(facts, tables, images))
 	return os.WriteFile(b.doc, []byte(page), 0o644)
 }
 
@@ -58,12 +58,10 @@ func replacePart(page, word, text string) string {
 }
 
 // part is the area's own text.
-func (b *bench) part(facts []fact, tables []report.Grid, image string) string {
+func (b *bench) part(facts []fact, tables []report.Grid, images string) string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "## %s\n\nMeasured: %s.\n\n", b.area.word, b.area.what)
-	if image != "" {
-		fmt.Fprintf(&s, "![%s](%s)\n\n", b.area.plot.Title, image)
-	}
+	s.WriteString(images)
 	where := report.Grid{Head: []string{"measured on", ""}, Words: true}
 	for _, f := range facts {
 		where.Rows = append(where.Rows, []string{f.name, f.value})

@@ -46,12 +46,24 @@ var echoArea = &area{
 		"churn": "Churn: connect, one 64 B message, close; 64 at a time",
 		"burnt": "All cores burnt inside the server process: 16 connections × 64 B × 1",
 	},
-	plot: report.Plot{
+	pictures: echoPictures,
+	prose:    echoProse,
+}
+
+func echoPictures(b *bench, rows []report.Row) []picture {
+	p := report.Plot{
 		Title:  "Server CPU per echoed message",
 		Note:   "Shorter is better. Bars: median of the ratios within rounds; whiskers: their range.",
 		Metric: "cpu_per_request" + report.RatioSuffix,
-	},
-	prose: echoProse,
+		Rows:   rows, Base: b.base, Names: b.names,
+	}
+	plain := p.Title
+	p.Title += ", " + p.Names.Of(b.base) + " = 1"
+	svg := p.SVG()
+	if svg == "" {
+		return nil
+	}
+	return []picture{{title: plain, svg: svg}}
 }
 
 var (

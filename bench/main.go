@@ -2,13 +2,14 @@
 //
 //	go run ./bench [area] [flags]
 //
-// The areas are listed by go run ./bench -h; echo is the one without a word. Every server is a process of its own on
-// one core, the load driver another on another core, and the subjects take turns round by round, so that whatever
-// else the machine does meets all of them. docs/benchmarks.md says how the figures are to be read.
+// The areas are listed by go run ./bench -h; echo is the one without a word. The subjects take turns round by round,
+// so that whatever else the machine does meets all of them, and each measurement has processes of its own. In echo a
+// server has one core and the load driver another. docs/benchmarks.md says how the figures are to be read.
 //
 //	bench ─► for each case, for each round, for each subject:
 //	           bench serve -face callback   (or a rival's binary)     core 0
 //	           bench drive {job}  ──────── echo ────────►             core 1
+//	           or bench probe heap {job}, which measures itself       all cores
 //	       ─► medians, ranges, ratios within rounds ─► terminal, JSON, Markdown, SVG, docs/benchmarks.md
 package main
 
@@ -24,7 +25,7 @@ func main() {
 	os.Exit(command(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-// command runs one of the three commands this binary is and returns its exit code. serve and drive are the
+// command runs one of the commands this binary is and returns its exit code. serve, drive, probe and burn are the
 // benchmark's own processes: people don't call them.
 func command(args []string, in io.Reader, out, errs io.Writer) int {
 	var err error
@@ -33,6 +34,10 @@ func command(args []string, in io.Reader, out, errs io.Writer) int {
 		err = serve(args[1:], in, out)
 	case len(args) > 0 && args[0] == "drive":
 		err = drive(args[1:], in, out)
+	case len(args) > 0 && args[0] == "probe":
+		err = probe(args[1:], in, out)
+	case len(args) > 0 && args[0] == "burn":
+		err = burn(in, out)
 	default:
 		err = measure(args, out, errs)
 	}

@@ -14,7 +14,11 @@ import (
 // publish prints the tables and writes the files that were asked for.
 func (b *bench) publish(out io.Writer) error {
 	rows := b.log.Rows(report.Options{Bench: b.area.word, Base: b.base, Metrics: b.area.metrics, Drop: b.drop})
-	tables := report.Grids(rows, b.area.metrics, b.names)
+	var tables []report.Grid
+	if b.area.tables != nil {
+		tables = b.area.tables(b, rows)
+	}
+	tables = append(tables, report.Grids(rows, b.area.metrics, b.names)...)
 	fmt.Fprintln(out)
 	for _, g := range tables {
 		fmt.Fprintln(out, g.Text())
@@ -36,26 +40,22 @@ func (b *bench) publish(out io.Writer) error {
 			return err
 		}
 	}
-	picture := b.picture(rows)
-	if picture == "" && b.svg != "" {
-		return fmt.Errorf("no plot: nothing was measured beside the base, %s", b.base)
+	var pictures []picture
+	if b.area.pictures != nil {
+		pictures = b.area.pictures(b, rows)
 	}
 	if b.svg != "" {
-		if err := os.WriteFile(b.svg, []byte(picture), 0o644); err != nil {
+		if len(pictures) == 0 {
+			return fmt.Errorf("no plot: nothing was measured that it shows beside the base, %s", b.base)
+		}
+		if err := os.WriteFile(b.svg, []byte(pictures[0].svg), 0o644); err != nil {
 			return err
 		}
 	}
 	if b.doc != "" {
-		return b.document(tables, picture)
+		return b.document(tables, pictures)
 	}
 	return nil
-}
-
-func (b *bench) picture(rows []report.Row) string {
-	p := b.area.plot
-	p.Rows, p.Base, p.Names = rows, b.base, b.names
-	p.Title += ", " + p.Names.Of(b.base) + " = 1"
-	return p.SVG()
 }
 
 func markdown(tables []report.Grid, depth int) string {

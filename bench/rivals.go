@@ -28,6 +28,9 @@ var rivals = []rival{
 	{id: "nbio", folder: "_nbio", module: "github.com/lesismal/nbio v1.0.0"},
 }
 
+// timingwheelRival takes part in the area timer.
+var timingwheelRival = rival{id: "timingwheel", folder: "_timingwheel", module: "github.com/RussellLuo/timingwheel v0.0.0"}
+
 // withRivals adds to all the rivals that can be built here; a note says which can't and why.
 func (b *bench) withRivals(all []subject) ([]subject, error) {
 	for name := range b.sources {

@@ -23,6 +23,8 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strconv"
+
+	"github.com/weir-go/weir/bench/internal/proc"
 )
 
 // Words of the protocol.
@@ -73,7 +75,7 @@ func answer(word string, fire *burner) string {
 	case Goroutines:
 		return strconv.Itoa(runtime.NumGoroutine())
 	case CPU:
-		used, ok := cpuTime()
+		used, ok := proc.Own()
 		if !ok {
 			return No
 		}

@@ -51,10 +51,13 @@ func Start(cmd *exec.Cmd, core int) (*Proc, error) {
 	return p, nil
 }
 
+// longest is how long a line may be: a result that lists each tick of a long window is long.
+const longest = 16 << 20
+
 func (p *Proc) listen(out io.Reader) {
 	defer close(p.lines)
 	s := bufio.NewScanner(out)
-	s.Buffer(nil, 1<<20)
+	s.Buffer(nil, longest)
 	for s.Scan() {
 		p.lines <- s.Text()
 	}

@@ -10,15 +10,16 @@ import (
 
 // Watch measures what a server used between two moments, and what the rest of the machine did meanwhile.
 type Watch struct {
-	server, driver int
-	interrupts     []int // the kernel's threads that do network work left over by the cores: part of the load, not "others"
-	began          moment
+	server     int
+	drivers    []int
+	interrupts []int // the kernel's threads that do network work left over by the cores: part of the load, not "others"
+	began      moment
 }
 
 // Usage is what one Watch saw.
 type Usage struct {
 	Server  time.Duration // CPU time of the server
-	Driver  time.Duration // CPU time of the driver
+	Driver  time.Duration // CPU time of the drivers together
 	Elapsed time.Duration
 	Known   bool    // false: the kernel does not tell, all of the above but Elapsed and what follows is 0
 	Steal   float64 // percent of all cores' time that the hypervisor gave to others
@@ -35,15 +36,16 @@ const (
 func (u Usage) Disturbed() bool { return u.Steal > MostSteal || u.Other > MostOther }
 
 type moment struct {
-	at                         time.Time
-	server, driver, interrupts threads
-	machine                    machine
-	known                      bool
+	at                 time.Time
+	server, interrupts threads
+	drivers            []threads
+	machine            machine
+	known              bool
 }
 
-// NewWatch prepares a watch over the server and the driver; other processes are others.
-func NewWatch(server, driver int) *Watch {
-	return &Watch{server: server, driver: driver, interrupts: interruptThreads()}
+// NewWatch prepares a watch over the server and those who load it; other processes are others.
+func NewWatch(server int, drivers ...int) *Watch {
+	return &Watch{server: server, drivers: drivers, interrupts: interruptThreads()}
 }
 
 // Begin marks the beginning.
@@ -57,7 +59,9 @@ func (w *Watch) End() Usage {
 		return u
 	}
 	u.Server = end.server.since(w.began.server)
-	u.Driver = end.driver.since(w.began.driver)
+	for i := range w.drivers {
+		u.Driver += end.drivers[i].since(w.began.drivers[i])
+	}
 	busy := end.machine.busy - w.began.machine.busy
 	steal := end.machine.steal - w.began.machine.steal
 	total := busy + steal + end.machine.idle - w.began.machine.idle
@@ -80,7 +84,13 @@ func (w *Watch) now() moment {
 				m.interrupts[strconv.Itoa(pid)] = used.since(nil)
 			}
 		}
-		m.driver, err = cpuOf(w.driver)
+	}
+	for _, pid := range w.drivers {
+		if err == nil {
+			var used threads
+			used, err = cpuOf(pid)
+			m.drivers = append(m.drivers, used)
+		}
 	}
 	if err == nil {
 		m.server, err = cpuOf(w.server)

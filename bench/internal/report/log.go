@@ -23,10 +23,14 @@ const (
 // RatioSuffix makes a metric's name its ratio's name.
 const RatioSuffix = "_ratio"
 
+// Whole is the round of a value that is of all rounds together, such as a quantile of what all of them measured. It
+// stands in the place of the median; the range is still that of the rounds.
+const Whole = 0
+
 // A Sample is one value of one round.
 type Sample struct {
 	Case, Subject, Metric string
-	Round                 int
+	Round                 int // from 1; or Whole
 	Value                 float64
 	Disturbed             bool // something else used the machine meanwhile
 }
@@ -48,7 +52,7 @@ func (l *Log) Disturbed(name string) (disturbed, of int) {
 	}
 	seen := map[window]bool{}
 	for _, s := range l.samples {
-		if name == "" || s.Case == name {
+		if s.Round != Whole && (name == "" || s.Case == name) {
 			w := window{s.Case, s.Subject, s.Round}
 			seen[w] = seen[w] || s.Disturbed
 		}
@@ -88,9 +92,9 @@ func (l *Log) Rows(o Options) []Row {
 }
 
 func metricRows(samples []Sample, o Options, name string, m Metric, subjects []string) []Row {
-	row := func(subject, metric, unit string, values []float64) Row {
-		r := Row{Bench: o.Bench, Case: name, Subject: subject, Metric: metric, Unit: unit, Rounds: len(values)}
-		r.Median, r.Min, r.Max = Median(values), slices.Min(values), slices.Max(values)
+	row := func(subject, metric, unit string, values map[int]float64) Row {
+		r := Row{Bench: o.Bench, Case: name, Subject: subject, Metric: metric, Unit: unit}
+		r.Median, r.Min, r.Max, r.Rounds = sum(values)
 		return r
 	}
 	base := byRound(samples, name, o.Base, m.Name)
@@ -100,8 +104,8 @@ func metricRows(samples []Sample, o Options, name string, m Metric, subjects []s
 		if len(values) == 0 {
 			continue
 		}
-		rows = append(rows, row(subject, m.Name, m.Unit, sorted(values)))
-		if r := Ratios(values, base); m.Ratio != NoRatio && len(r) > 0 {
+		rows = append(rows, row(subject, m.Name, m.Unit, values))
+		if r := ratiosOf(values, base); m.Ratio != NoRatio && len(r) > 0 {
 			ratios = append(ratios, row(subject, m.Name+RatioSuffix, "x", r))
 		}
 	}

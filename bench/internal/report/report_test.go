@@ -3,10 +3,13 @@ package report
 import (
 	"bytes"
 	"flag"
+	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 )
 
 var update = flag.Bool("update", false, "write the golden files instead of comparing with them")
@@ -52,8 +55,40 @@ func TestMedian(t *testing.T) {
 func TestRatiosAreTakenWithinRounds(t *testing.T) {
 	base := map[int]float64{1: 10, 2: 20, 3: 10, 4: 0}
 	value := map[int]float64{1: 5, 2: 10, 4: 9, 5: 7}
-	if got := Ratios(value, base); !slices.Equal(got, []float64{0.5, 0.5}) {
-		t.Errorf("Ratios = %v: rounds without both, or with a base of 0, have none", got)
+	if got := ratiosOf(value, base); !maps.Equal(got, map[int]float64{1: 0.5, 2: 0.5}) {
+		t.Errorf("ratiosOf = %v: rounds without both, or with a base of 0, have none", got)
+	}
+}
+
+// A quantile of all rounds together stands in the middle; the range is the rounds'.
+func TestAValueOfTheWholeStandsForTheMedian(t *testing.T) {
+	for _, c := range []struct {
+		values        map[int]float64
+		mid, low, top float64
+		rounds        int
+	}{
+		{map[int]float64{1: 3, 2: 5, 3: 10}, 5, 3, 10, 3},
+		{map[int]float64{Whole: 7, 1: 3, 2: 5, 3: 10}, 7, 3, 10, 3},
+		{map[int]float64{Whole: 12, 1: 3, 2: 5}, 12, 3, 5, 2},
+		{map[int]float64{Whole: 7}, 7, 7, 7, 1},
+	} {
+		mid, low, top, rounds := sum(c.values)
+		if mid != c.mid || low != c.low || top != c.top || rounds != c.rounds {
+			t.Errorf("sum(%v) = %v, %v, %v, %d", c.values, mid, low, top, rounds)
+		}
+	}
+	var l Log
+	for round, v := range map[int]float64{Whole: 4, 1: 2, 2: 8} {
+		l.Add(Sample{Case: "c", Subject: "std", Metric: "m", Round: round, Value: 2 * v})
+		l.Add(Sample{Case: "c", Subject: "x", Metric: "m", Round: round, Value: v, Disturbed: round == 1})
+	}
+	rows := l.Rows(Options{Base: "std", Metrics: []Metric{{Name: "m", Ratio: RatioColumn}}})
+	want := Row{Case: "c", Subject: "x", Metric: "m_ratio", Unit: "x", Median: 0.5, Min: 0.5, Max: 0.5, Rounds: 2}
+	if !slices.Contains(rows, want) {
+		t.Errorf("no %+v in %+v", want, rows)
+	}
+	if bad, of := l.Disturbed(""); bad != 1 || of != 4 {
+		t.Errorf("Disturbed = %d of %d, want 1 of 4", bad, of)
 	}
 }
 
@@ -140,5 +175,26 @@ func TestGolden(t *testing.T) {
 func TestPlotOfNothingIsNothing(t *testing.T) {
 	if s := (Plot{Metric: "rate_ratio", Rows: sampleLog().Rows(options())}).SVG(); s != "" {
 		t.Errorf("drew %q", s)
+	}
+}
+
+func TestCurves(t *testing.T) {
+	var ours, theirs []time.Duration
+	for i := range 2000 {
+		ours, theirs = append(ours, time.Duration(i)*50), append(theirs, time.Millisecond+time.Duration(i*i))
+	}
+	c := Curves{Title: "Lateness", Note: "left is better", Names: names, Panels: []Panel{
+		{"idle", []Line{{"std", theirs}, {"callback", ours}}},
+		{"burnt", []Line{{"callback", []time.Duration{-5, 2 * time.Second}}}}, // beyond both ends
+		{"one", []Line{{"std", []time.Duration{1000}}}},
+	}}
+	golden(t, "curves.svg", []byte(c.SVG()))
+}
+
+func TestAcross(t *testing.T) {
+	for d, want := range map[time.Duration]float64{-1: 0, 0: 0, 100: 0, 1000: 1. / 7, time.Millisecond: 4. / 7, time.Second: 1, time.Hour: 1} {
+		if got := across(d); math.Abs(got-want) > 1e-9 {
+			t.Errorf("across(%v) = %v, want %v", d, got, want)
+		}
 	}
 }

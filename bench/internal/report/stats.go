@@ -18,18 +18,29 @@ func Median(values []float64) float64 {
 	return (s[mid-1] + s[mid]) / 2
 }
 
-// Ratios divides value by base in every round that has both, smallest first. Rounds whose base is 0 have no ratio.
-func Ratios(value, base map[int]float64) []float64 {
-	var ratios []float64
+// ratiosOf divides value by base in every round that has both. Rounds whose base is 0 have no ratio.
+func ratiosOf(value, base map[int]float64) map[int]float64 {
+	ratios := map[int]float64{}
 	for round, v := range value {
 		if b := base[round]; b != 0 {
-			ratios = append(ratios, v/b)
+			ratios[round] = v / b
 		}
 	}
-	slices.Sort(ratios)
 	return ratios
 }
 
-func sorted(values map[int]float64) []float64 {
-	return slices.Sorted(maps.Values(values))
+// sum says what is in the middle of some rounds' values, and their range. A value of all rounds together takes the
+// place of the median.
+func sum(values map[int]float64) (middle, lowest, highest float64, rounds int) {
+	whole, has := values[Whole]
+	each := maps.Clone(values)
+	delete(each, Whole)
+	if len(each) == 0 {
+		return whole, whole, whole, 1
+	}
+	list := slices.Sorted(maps.Values(each))
+	if middle = Median(list); has {
+		middle = whole
+	}
+	return middle, list[0], list[len(list)-1], len(list)
 }

@@ -1,14 +1,15 @@
 //go:build unix
 
-package line
+package proc
 
 import (
 	"syscall"
 	"time"
 )
 
-// cpuTime is what getrusage(2) says of this process: the portable figure, coarser than Linux's schedstat.
-func cpuTime() (time.Duration, bool) {
+// Own is the CPU time that this process has used, user and system: what getrusage(2) says, the portable figure. It is
+// false where the system does not tell.
+func Own() (time.Duration, bool) {
 	var use syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &use); err != nil {
 		return 0, false
