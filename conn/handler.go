@@ -46,7 +46,8 @@ type ShutdownHandler interface {
 
 // Serve makes the Handler of a connection that has just opened. It is called
 // on the loop that owns c and may already write. A nil Handler refuses the
-// connection, unless Serve called c.Block: then it belongs to the Blocking.
+// connection, unless Serve called c.Block: then it belongs to the Blocking. It
+// ends at once then; a Serve that gives its peer a reason closes it instead.
 type Serve func(c *Conn) Handler
 
 // Pool runs blocking work for Conn.Go. Submit must not block: a full pool

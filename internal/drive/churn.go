@@ -96,7 +96,7 @@ func (c *churner) Data(connected *conn.Conn) error {
 			t.figures.requests++
 		}
 		t.mu.Unlock()
-		return connected.Close()
+		connected.CloseWith(nil) // at once: there is nothing that the server has yet to hear
 	}
 	return nil
 }

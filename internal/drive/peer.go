@@ -197,8 +197,9 @@ func (p *peer) giveUp() {
 	}
 }
 
-// close implements client.
-func (p *peer) close() { p.conn.Close() }
+// close implements client. There is nothing that the server has yet to hear, so
+// nobody waits for it.
+func (p *peer) close() { p.conn.CloseWith(nil) }
 
 // push hands c the next *unsent bytes of the stream. What it refuses waits for
 // Drained. Within a callback several messages leave in one system call.
