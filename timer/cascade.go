@@ -1,11 +1,11 @@
 package timer
 
-// place finds a new place for a timer: a level if it is far, or else the heap.
+// place finds a place for a timer: a level if it is far, or else the heap.
 func (h *Heap) place(e entry) {
-	if h.levels == nil && len(h.entries) >= few {
+	if h.levels == nil {
 		h.levels = newLevels(h.now)
 	}
-	if l := h.levels; l != nil && len(h.entries)+l.n >= l.few {
+	if l := h.levels; h.near()+l.n >= l.few {
 		if b := l.bucket(e.when); b >= 0 {
 			l.put(b, e)
 			return
@@ -19,11 +19,13 @@ func (h *Heap) place(e entry) {
 func (h *Heap) open() {
 	l := h.levels
 	b, end := l.first, l.end(l.first)
-	straight := int(l.buckets[b].n) <= l.direct
+	straight := l.atMost(l.direct, b)
 	l.base = l.next
 	var es [runSlots]entry
-	for k := l.detach(b); k.n > 0; {
-		for _, e := range es[:l.drain(&k, &es)] {
+	for at := l.detach(b); at != 0; {
+		var n int
+		n, at = l.drain(at, &es)
+		for _, e := range es[:n] {
 			if stamp := e.t.stamp; stamp != uint32(e.seq) { // it was set again
 				e.seq = h.number(stamp)
 			}
@@ -34,16 +36,17 @@ func (h *Heap) open() {
 			}
 		}
 	}
+	l.shrink()
 }
 
 // again finds the place for the first timer of the heap, which was set again
 // to a later instant since it was placed.
 func (h *Heap) again(e entry) {
 	e.when, e.seq = e.t.when, h.number(e.t.stamp)
-	if l := h.levels; l != nil && len(h.entries)+l.n >= l.few {
+	if l := h.levels; l != nil && h.near()+l.n >= l.few {
 		if b := l.bucket(e.when); b >= 0 {
-			h.take(e.t)
 			l.put(b, e)
+			h.pop()
 			return
 		}
 	}

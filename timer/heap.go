@@ -7,12 +7,13 @@ package timer
 // and grows smaller again after a peak. There is room for 2^30 of them.
 type Heap struct {
 	entries []entry // a 4-ary heap: the children of i are 4i+1 to 4i+4
+	gaps    int     // entries that were stopped and stay where they are
 	levels  *levels // timers that are far, nil until there are some
 	seq     uint64  // number of the last Set; does not come round in 64 bits
 
-	// The instant of Advance. While it runs: the timers that are set to this
-	// instant or to an earlier one. They stay out of the heap until it is over,
-	// for otherwise a timer that sets itself to now would keep it from ending.
+	// The instant of Advance. While it runs: the timers that came up and were
+	// set in it. They stay out of the heap until it is over, for otherwise a
+	// timer that sets itself to now would keep it from ending.
 	now       Time
 	advancing bool
 	late      []entry
@@ -28,31 +29,38 @@ type Heap struct {
 // of order: a timer that was moved in this way takes its turn among equals as
 // long as it comes up within 2^32 Sets of the heap. It panics when t has had no
 // Init.
-func (h *Heap) Set(t *Timer, when Time) {
-	h.seq++
-	toLate := h.advancing && when <= h.now
-	if t.place > 0 && !toLate && (when >= t.when || when >= h.placedFor(t)) {
-		t.when, t.stamp = when, uint32(h.seq)
+func (h *Heap) Set(t *Timer, when Time) { set(h, t, when, (*Heap).arm) }
+
+// set is what of Set stands at the caller's. A call would cost more than the
+// note does: each store that it makes, to save what the caller has in registers,
+// is one fewer for the misses that overlap. It gets the rest as an argument,
+// for the compiler reckons a call to a parameter as cheap enough to inline set.
+func set(h *Heap, t *Timer, when Time, arm func(*Heap, *Timer, Time)) {
+	if t.place == 0 || when < t.when {
+		arm(h, t, when)
 		return
 	}
+	h.seq++
+	t.when, t.stamp = when, uint32(h.seq)
+}
+
+// arm is Set for a timer that is not active or moves to an earlier instant.
+func (h *Heap) arm(t *Timer, when Time) {
 	if t.firer == nil {
 		panic("timer: Set before Init")
 	}
-	if t.place != 0 {
+	if t.place != 0 && when < h.placedFor(t) {
 		h.take(t)
 	}
+	h.seq++
 	t.when, t.stamp = when, uint32(h.seq)
-	e := entry{when: when, seq: h.seq, t: t}
-	if toLate {
-		h.late = append(h.late, e)
-		t.place = -int32(len(h.late))
-		return
+	switch {
+	case t.place != 0:
+	case h.levels == nil && h.near() < few:
+		h.push(entry{when: when, seq: h.seq, t: t})
+	default:
+		h.place(entry{when: when, seq: h.seq, t: t})
 	}
-	if h.levels == nil && len(h.entries) < few {
-		h.push(e)
-		return
-	}
-	h.place(e)
 }
 
 // Stop disarms t and reports whether it was active. A timer that is due and
@@ -61,13 +69,7 @@ func (h *Heap) Stop(t *Timer) bool {
 	if t.place == 0 {
 		return false
 	}
-	if t.place >= inLevels {
-		h.levels.take(t)
-		h.levels.shrink()
-		return true
-	}
 	h.take(t)
-	h.entries = shrink(h.entries)
 	return true
 }
 
@@ -76,6 +78,9 @@ func (h *Heap) Stop(t *Timer) bool {
 // It may be before it, where that timer was moved to a later one or is far away
 // still: Advance then fires nothing, and Next has moved on.
 func (h *Heap) Next() (when Time, ok bool) {
+	if h.gaps > 0 {
+		h.bare()
+	}
 	when = h.first()
 	for i := range h.late { // not empty only when called from inside Fire
 		when = min(when, h.late[i].when)
@@ -85,7 +90,7 @@ func (h *Heap) Next() (when Time, ok bool) {
 
 // Len returns how many timers are set.
 func (h *Heap) Len() int {
-	n := len(h.entries) + len(h.late)
+	n := h.near() + len(h.late)
 	if h.levels != nil {
 		n += h.levels.n
 	}
@@ -101,6 +106,9 @@ func (h *Heap) Advance(now Time) (fired int) {
 		return 0
 	}
 	h.now = min(now, Never-1) // what is set to Never does not fire
+	if h.gaps > 0 {
+		h.bare()
+	}
 	if h.first() <= h.now {
 		fired = h.fire(now)
 	}
@@ -109,6 +117,9 @@ func (h *Heap) Advance(now Time) (fired int) {
 	}
 	return fired
 }
+
+// near returns how many timers are in the exact order.
+func (h *Heap) near() int { return len(h.entries) - h.gaps }
 
 // first returns the instant of the first entry or bucket.
 func (h *Heap) first() Time {
@@ -125,6 +136,7 @@ func (h *Heap) first() Time {
 func (h *Heap) fire(now Time) (fired int) {
 	h.advancing = true
 	defer h.settle()
+	began := h.seq
 	for {
 		// A bucket goes before an entry of the instant at which it begins: it
 		// may hold one for that instant which was set earlier.
@@ -136,11 +148,21 @@ func (h *Heap) fire(now Time) (fired int) {
 			return fired
 		}
 		e := h.entries[0]
+		if e.t == nil {
+			h.bare()
+			continue
+		}
 		if e.moved() {
 			h.again(e)
 			continue
 		}
-		h.take(e.t)
+		h.pop()
+		if e.seq > began { // set by a Fire of this Advance
+			h.late = append(h.late, e)
+			e.t.place = -int32(len(h.late))
+			continue
+		}
+		e.t.place = 0
 		fired++
 		e.t.firer.Fire(now)
 	}
@@ -159,28 +181,32 @@ func (h *Heap) settle() {
 	}
 	clear(h.late)
 	h.late = shrink(h.late[:0])
-	h.entries = shrink(h.entries)
-	if h.levels != nil {
-		h.levels.shrink()
-	}
+	h.tidy()
 }
 
 // placedFor returns the instant before which a timer that is set does not come
 // up.
 func (h *Heap) placedFor(t *Timer) Time {
-	if t.place >= inLevels {
+	switch {
+	case t.place >= inLevels:
 		return h.levels.placedFor(t)
+	case t.place > 0:
+		return h.entries[t.place-1].when
 	}
-	return h.own(t).when
+	return h.late[-t.place-1].when
 }
 
-// takeElsewhere removes a timer that is not in the heap.
-func (h *Heap) takeElsewhere(t *Timer) {
-	if t.place > 0 {
+// take removes the timer from wherever it stands.
+func (h *Heap) take(t *Timer) {
+	switch {
+	case t.place >= inLevels:
 		h.levels.take(t)
-		return
+	case t.place > 0:
+		h.leave(t)
+	default:
+		h.takeLate(t)
 	}
-	h.takeLate(t)
+	t.place = 0
 }
 
 // takeLate removes from the unsorted list: the last one takes the free place.
@@ -191,5 +217,4 @@ func (h *Heap) takeLate(t *Timer) {
 	e.t.place = -int32(i + 1)
 	h.late[last] = entry{}
 	h.late = h.late[:last]
-	t.place = 0
 }

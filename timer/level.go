@@ -52,13 +52,8 @@ type levels struct {
 	direct  int
 	mask    uint16 // levels that have a bucket in use
 	used    [levelCount][1 << slotBits / 64]uint64
-	buckets [never + 1]bucket
+	buckets [never + 1]int32 // the first run of each
 	slab
-}
-
-type bucket struct {
-	first int32 // run
-	n     int32 // timers
 }
 
 func newLevels(now Time) *levels {

@@ -14,24 +14,21 @@ func (l *levels) check() error {
 	}
 	n, inUse, runs, first := 0, 0, 0, Never
 	for b := range l.buckets {
-		k := &l.buckets[b]
+		head := l.buckets[b]
 		held := 0
-		for at, end := k.first, false; at != 0 && !end; at = l.runs[at].next {
+		for at, end := head, false; at != 0 && !end; at = l.runs[at].next {
 			runs++
 			got, err := l.checkRun(b, at)
 			if err != nil {
 				return err
 			}
 			held += got
-			end = l.runs[at].next == k.first
-		}
-		if held != int(k.n) || (k.n == 0) != (k.first == 0) {
-			return fmt.Errorf("bucket %d holds %d timers and says %d", b, held, k.n)
+			end = l.runs[at].next == head
 		}
 		if b != never {
 			bit := l.used[b>>slotBits][b&255/64]>>(b%64)&1 == 1
-			if bit != (k.n > 0) || bit && l.mask>>(b>>slotBits)&1 == 0 {
-				return fmt.Errorf("bucket %d with %d timers: bit %v, levels %b", b, k.n, bit, l.mask)
+			if bit != (held > 0) || bit && l.mask>>(b>>slotBits)&1 == 0 {
+				return fmt.Errorf("bucket %d with %d timers: bit %v, levels %b", b, held, bit, l.mask)
 			}
 		}
 		if n += held; held > 0 {

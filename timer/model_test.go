@@ -119,16 +119,22 @@ func (w *real) check() error {
 	if slices.ContainsFunc(h.late[:cap(h.late)], held) {
 		return errors.New("a timer is still held that was set into the past")
 	}
+	gaps := 0
 	for i := range h.entries {
 		e := &h.entries[i]
 		switch {
 		case i > 0 && e.before(&h.entries[(i-1)/4]):
 			return fmt.Errorf("entry %d before its parent", i)
+		case e.t == nil:
+			gaps++
 		case int(e.t.place) != i+1:
 			return fmt.Errorf("entry %d: its timer says place %d", i, e.t.place)
 		case e.when > e.t.when:
 			return fmt.Errorf("entry %d at %d, after its timer's %d", i, e.when, e.t.when)
 		}
+	}
+	if gaps != h.gaps || gaps > 3*h.near()+spare {
+		return fmt.Errorf("%d gaps of %d, %d said", gaps, len(h.entries), h.gaps)
 	}
 	return nil
 }

@@ -19,54 +19,107 @@ func (e *entry) before(f *entry) bool {
 	return e.when < f.when || e.when == f.when && e.seq < f.seq
 }
 
-// own returns the entry of a timer that is in the heap.
-func (h *Heap) own(t *Timer) *entry {
-	i := int(t.place - 1)
-	if i >= len(h.entries) || h.entries[i].t != t {
+// push adds an entry with an order of its own: at the end or, as long as it comes
+// before the parent, above it.
+func (h *Heap) push(e entry) {
+	if len(h.entries) == cap(h.entries) && h.gaps > len(h.entries)/4 {
+		h.sweep() // rather than grow
+	}
+	h.entries = append(h.entries, e)
+	s, i := h.entries, len(h.entries)-1
+	for i > 0 {
+		parent := int(uint(i-1) / 4)
+		p := s[parent]
+		if !e.before(&p) {
+			break
+		}
+		put(s, i, p)
+		i = parent
+	}
+	put(s, i, e)
+}
+
+// leave removes a timer that is stopped. Its entry stays, as a gap without a
+// timer, until it comes up or is swept away with others: to fill it, others would
+// have to be moved. At the end it costs nothing to fill it, and what is set and
+// stopped at once leaves nothing.
+func (h *Heap) leave(t *Timer) {
+	i, last := int(t.place-1), len(h.entries)-1
+	if i > last || h.entries[i].t != t {
 		panic(notOurs)
 	}
-	return &h.entries[i]
-}
-
-// push adds an entry with an order of its own.
-func (h *Heap) push(e entry) {
-	h.entries = append(h.entries, entry{})
-	h.up(len(h.entries)-1, e)
-}
-
-// take removes the timer from wherever it stands.
-func (h *Heap) take(t *Timer) {
-	if t.place < 0 || t.place >= inLevels {
-		h.takeElsewhere(t)
-		return
+	h.entries[i].t = nil
+	h.gaps++
+	if i == last || h.gaps > 3*h.near()+spare {
+		h.trim()
 	}
-	h.own(t)
-	i, last := int(t.place-1), len(h.entries)-1
-	t.place = 0
+}
+
+// pop removes the first entry. What is first then may be a gap: see bare.
+func (h *Heap) pop() {
+	last := len(h.entries) - 1
 	e := h.entries[last]
 	h.entries[last] = entry{} // hold no timer that is gone
 	h.entries = h.entries[:last]
-	switch {
-	case i == last:
-	case i > 0 && e.before(&h.entries[(i-1)/4]):
-		h.up(i, e)
-	default:
-		h.down(i, e)
+	if last > 0 {
+		h.down(0, e)
 	}
 }
 
-// up puts e at the free place i or, as long as it comes before the parent,
-// above it.
-func (h *Heap) up(i int, e entry) {
-	for i > 0 {
-		parent := (i - 1) / 4
-		if !e.before(&h.entries[parent]) {
-			break
+// bare removes gaps until there is none in front. Next and Advance do so, not
+// Stop: after many stops it takes one sweep for all.
+func (h *Heap) bare() {
+	for n := 0; h.gaps > 0 && h.entries[0].t == nil; n++ {
+		if n >= 4 && h.gaps > len(h.entries)/4 {
+			h.sweep()
+			return
 		}
-		h.put(i, h.entries[parent])
-		i = parent
+		h.gaps--
+		h.pop()
 	}
-	h.put(i, e)
+}
+
+// trim removes the gaps at the end.
+func (h *Heap) trim() {
+	n := len(h.entries)
+	for ; h.gaps > 0 && h.entries[n-1].t == nil; n-- {
+		h.gaps--
+	}
+	h.entries = h.entries[:n]
+	h.tidy()
+}
+
+// spare is how many gaps are not worth a sweep.
+const spare = 64
+
+// tidy gives back room that is not needed. When half of the entries are gaps it
+// takes them out: for each that it moves there was a Stop that did not.
+func (h *Heap) tidy() {
+	if h.gaps > h.near()+spare {
+		h.sweep()
+	}
+	h.entries = shrink(h.entries)
+}
+
+func (h *Heap) sweep() {
+	s, n := h.entries, 0
+	for _, e := range s {
+		s[n] = e
+		if e.t != nil { // half of them are, and so this is no branch
+			n++
+		}
+	}
+	clear(s[n:])
+	s = s[:n]
+	h.entries, h.gaps = s, 0
+	for i := range s {
+		s[i].t.place = int32(i + 1)
+	}
+	for i := n - 1; i > 0; i-- { // most are in order still
+		if parent := (i - 1) / 4; s[i].before(&s[parent]) {
+			h.down(parent, s[parent])
+		}
+	}
 }
 
 // down puts e at the free place i or, as long as a child comes before it,
@@ -83,18 +136,22 @@ func (h *Heap) down(i int, e entry) {
 				first = c
 			}
 		}
-		if !s[first].before(&e) {
+		p := s[first]
+		if !p.before(&e) {
 			break
 		}
-		h.put(i, s[first])
+		put(s, i, p)
 		i = first
 	}
-	h.put(i, e)
+	put(s, i, e)
 }
 
-func (h *Heap) put(i int, e entry) {
-	h.entries[i] = e
-	e.t.place = int32(i + 1)
+// put stores an entry, which may be a gap.
+func put(s []entry, i int, e entry) {
+	s[i] = e
+	if e.t != nil {
+		e.t.place = int32(i + 1)
+	}
 }
 
 // keep is the capacity that is never given back.

@@ -8,7 +8,7 @@ import "math/bits"
 //
 //	bucket      run 7            run 2            run 5
 //	┌──────┐   ┌─────────────┐  ┌─────────────┐  ┌─────────────┐
-//	│ n 12 ├──►│ t t . t     ├─►│ . t t t . t ├─►│ t t . t t t ├─► run 7
+//	│    7 ├──►│ t t . t     ├─►│ . t t t . t ├─►│ t t . t t t ├─► run 7
 //	└──────┘   └─────────────┘  └─────────────┘  └─────────────┘
 //
 // So a timer that is stopped is out at the cost of its own slot: it leaves a
@@ -51,9 +51,9 @@ func (s *slab) at(i int32) *slot {
 	return &s.pages[i>>(runBits+pageBits)][i&(pageRuns*runSlots-1)]
 }
 
-// add takes a free run for the bucket, as its first.
-func (l *levels) add(b int, k *bucket) {
-	if k.n == 0 {
+// extend takes a free run for the bucket, as its first.
+func (l *levels) extend(b int) int32 {
+	if l.buckets[b] == 0 {
 		l.use(b)
 	}
 	if l.free == 0 {
@@ -62,7 +62,8 @@ func (l *levels) add(b int, k *bucket) {
 	r := l.free
 	l.free = l.runs[r].next
 	l.runs[r].bucket = uint16(b)
-	l.link(k, r)
+	l.link(b, r)
+	return r
 }
 
 // grow adds a page.
@@ -83,62 +84,57 @@ func (s *slab) release(r int32) {
 }
 
 // link makes a run the first of the ring.
-func (s *slab) link(k *bucket, r int32) {
-	next, prev := k.first, r
+func (l *levels) link(b int, r int32) {
+	next, prev := l.buckets[b], r
 	if next == 0 {
 		next = r
 	} else {
-		prev = s.runs[next].prev
+		prev = l.runs[next].prev
 	}
-	s.runs[r].next, s.runs[r].prev = next, prev
-	s.runs[prev].next, s.runs[next].prev = r, r
-	k.first = r
+	l.runs[r].next, l.runs[r].prev = next, prev
+	l.runs[prev].next, l.runs[next].prev = r, r
+	l.buckets[b] = r
 }
 
-// unlink takes a run out of the ring.
-func (s *slab) unlink(k *bucket, r int32) {
-	next, prev := s.runs[r].next, s.runs[r].prev
-	s.runs[prev].next, s.runs[next].prev = next, prev
+// withdraw takes an empty run out of the ring.
+func (l *levels) withdraw(at int32) {
+	r := &l.runs[at]
+	b := int(r.bucket)
+	l.runs[r.prev].next, l.runs[r.next].prev = r.next, r.prev
 	switch {
-	case next == r:
-		k.first = 0
-	case k.first == r:
-		k.first = next
+	case r.next == at:
+		l.buckets[b] = 0
+		l.unuse(b)
+	case l.buckets[b] == at:
+		l.buckets[b] = r.next
 	}
+	l.release(at)
 }
 
 // put adds a timer to a bucket.
 func (l *levels) put(b int, e entry) {
-	k := &l.buckets[b]
-	r := &l.runs[k.first] // run 0 counts as full
-	if r.taken>>(runSlots-1) != 0 {
-		l.add(b, k)
-		r = &l.runs[k.first]
+	at := l.buckets[b]
+	if l.runs[at].taken>>(runSlots-1) != 0 { // run 0, which is none, is full
+		at = l.extend(b)
 	}
-	at := bits.Len16(r.taken)
-	r.taken |= 1 << at
-	i := k.first<<runBits | int32(at)
-	*l.at(i) = slot{seq: e.seq, t: e.t}
-	e.t.place = inLevels | i
-	k.n++
+	r := &l.runs[at]
+	i := bits.Len16(r.taken)
+	r.taken |= 1 << i
+	e.t.place = inLevels | at<<runBits | int32(i)
+	*l.at(at<<runBits | int32(i)) = slot{seq: e.seq, t: e.t}
 	l.n++
 }
 
-// take removes a timer.
+// take removes a timer. Its slot holds no timer that is gone.
 func (l *levels) take(t *Timer) {
 	i := l.own(t)
-	*l.at(i) = slot{} // hold no timer that is gone
-	t.place = 0
 	at := i >> runBits
-	r := &l.runs[at]
-	k := &l.buckets[r.bucket]
-	l.n--
-	if k.n--; k.n == 0 {
-		l.unuse(int(r.bucket))
+	l.at(i).t = nil
+	if l.runs[at].taken &^= 1 << (i & (runSlots - 1)); l.runs[at].taken == 0 {
+		l.withdraw(at)
 	}
-	if r.taken &^= 1 << (i & (runSlots - 1)); r.taken == 0 {
-		l.unlink(k, at)
-		l.release(at)
+	if l.n--; l.n%runSlots == 0 {
+		l.shrink()
 	}
 }
 
@@ -153,29 +149,40 @@ func (l *levels) own(t *Timer) int32 {
 	return i
 }
 
-// detach takes all runs from a bucket.
-func (l *levels) detach(b int) bucket {
-	k := l.buckets[b]
-	l.buckets[b] = bucket{}
-	l.n -= int(k.n)
-	l.unuse(b)
-	return k
+// atMost reports whether a bucket has no more than so many timers.
+func (l *levels) atMost(n int, b int) bool {
+	first := l.buckets[b]
+	for at := first; ; {
+		n -= bits.OnesCount16(l.runs[at].taken)
+		if at = l.runs[at].next; n < 0 || at == first {
+			return n >= 0
+		}
+	}
 }
 
-// drain takes the timers out of the first run of a detached bucket. It reads all
-// of them before the caller goes on with any, so that their misses overlap.
-func (l *levels) drain(k *bucket, to *[runSlots]entry) (n int) {
-	at := k.first
+// detach takes all runs from a bucket, and returns the first of them.
+func (l *levels) detach(b int) int32 {
+	first := l.buckets[b]
+	l.runs[l.runs[first].prev].next = 0
+	l.buckets[b] = 0
+	l.unuse(b)
+	return first
+}
+
+// drain takes the timers out of a run of a detached bucket, and returns how many
+// they were and the next run. It reads all of them before the caller goes on with
+// any, so that their misses overlap.
+func (l *levels) drain(at int32, to *[runSlots]entry) (n int, next int32) {
 	for left := l.runs[at].taken; left != 0; left &= left - 1 {
 		s := l.at(at<<runBits | int32(bits.TrailingZeros16(left)))
 		to[n] = entry{when: s.t.when, seq: s.seq, t: s.t}
-		*s = slot{}
+		s.t = nil
 		n++
 	}
-	k.n -= int32(n)
-	k.first = l.runs[at].next
+	l.n -= n
+	next = l.runs[at].next
 	l.release(at)
-	return n
+	return n, next
 }
 
 // shrink moves all timers to a new slab when the old one has four times as many
@@ -186,19 +193,20 @@ func (l *levels) shrink() {
 	if len(l.runs) <= 4*need+pageRuns {
 		return
 	}
-	old := l.slab
+	old, buckets := l.slab, l.buckets
 	l.slab, l.n, l.inUse = slab{}, 0, 0
 	for range 2*need>>pageBits + 1 {
 		l.grow()
 	}
-	for b := range l.buckets {
-		k := &l.buckets[b]
-		n, at := k.n, k.first
-		*k = bucket{}
-		for ; n > k.n; at = old.runs[at].next {
+	clear(l.buckets[:])
+	for b, first := range buckets {
+		for at := first; at != 0; {
 			for left := old.runs[at].taken; left != 0; left &= left - 1 {
-				e := old.at(at<<runBits | int32(bits.TrailingZeros16(left)))
-				l.put(b, entry{seq: e.seq, t: e.t})
+				s := old.at(at<<runBits | int32(bits.TrailingZeros16(left)))
+				l.put(b, entry{seq: s.seq, t: s.t})
+			}
+			if at = old.runs[at].next; at == first {
+				break
 			}
 		}
 	}
