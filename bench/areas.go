@@ -22,6 +22,9 @@ type area struct {
 	pictures func(b *bench, rows []report.Row) []picture
 	tables   func(b *bench, rows []report.Row) []report.Grid
 
+	// rounds says how much was measured, for the document. Nil: so many rounds of one window each.
+	rounds func(b *bench) string
+
 	window, quickWindow time.Duration // how long one measurement takes, 0: two seconds and 300 ms
 	quickEnds           time.Duration // when a quick run does with one round of what is left, 0: after 38 s
 	quickRounds         int           // of a quick run, 0: as many as enough takes

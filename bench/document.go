@@ -26,9 +26,12 @@ func (b *bench) document(tables []report.Grid, pictures []picture) error {
 		}
 		images += fmt.Sprintf("![%s](%s)\n\n", p.title, filepath.Base(name))
 	}
+	rounds := fmt.Sprintf("%d of %v each, after %v of load that is not counted", b.rounds, b.window, b.warm)
+	if b.area.rounds != nil {
+		rounds = b.area.rounds(b)
+	}
 	facts := append(machineFacts(), fact{"date", time.Now().UTC().Format(time.DateOnly)},
-		fact{"command", "`" + b.line + "`"},
-		fact{"rounds", fmt.Sprintf("%d of %v each, after %v of load that is not counted", b.rounds, b.window, b.warm)})
+		fact{"command", "`" + b.line + "`"}, fact{"rounds", rounds})
 	before, err := os.ReadFile(b.doc)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

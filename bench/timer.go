@@ -53,7 +53,12 @@ var timerArea = &area{
 		"coarse": "weir Coarse", "fine": "weir Fine", "exact": "weir Exact", "channel": "weir Fine, by channel",
 	},
 	pictures: timerPictures, tables: timerTables,
-	prose:  timerProse,
+	prose: timerProse,
+	rounds: func(b *bench) string {
+		return fmt.Sprintf("%d; a ticker has %v in each, after %v that are not counted (100 ms, idle and burnt: %d ticks in all), a "+
+			"structure at least %v of processor time; a million timers have three rounds, ten million one",
+			b.rounds, b.window, b.warm, articleTicks, b.enoughLife())
+	},
 	window: 4 * time.Second, quickWindow: time.Second, quickRounds: 1, quickEnds: 50 * time.Second,
 }
 

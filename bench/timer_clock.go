@@ -20,7 +20,7 @@ func timerClock(b *bench) error {
 	for _, g := range []int{1, goroutines()} {
 		name := fmt.Sprintf("clock-%d", g)
 		b.names[name] = fmt.Sprintf("AfterFunc and Stop while %s are set, %s", report.Number(pending), users(g))
-		j := life.PairJob{Pending: pending, Goroutines: g, Window: b.window / 4}
+		j := life.PairJob{Pending: pending, Goroutines: g, Window: b.window / 8}
 		err := b.interleave(name, b.called("std", "clock"), b.rounds, func(s subject) (*figures, error) { return b.pairs(s, j) })
 		if err != nil {
 			return err

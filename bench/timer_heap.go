@@ -34,7 +34,7 @@ func timerHeap(b *bench) error {
 			}
 			name := fmt.Sprintf("heap-%d-%s", n, order)
 			b.names[name] = fmt.Sprintf("%s timers, %s order", report.Number(float64(n)), order)
-			j := heapJob{N: n, Order: order, Enough: b.window / 8}
+			j := heapJob{N: n, Order: order, Enough: b.enoughLife()}
 			err := b.interleave(name, subjects, rounds, func(s subject) (*figures, error) { return b.life(s, j) })
 			if err != nil {
 				return err
@@ -43,6 +43,9 @@ func timerHeap(b *bench) error {
 	}
 	return nil
 }
+
+// enoughLife is how much processor time the lives of a structure take at least.
+func (b *bench) enoughLife() time.Duration { return b.window / 8 }
 
 // timerHuge is ten million timers, in one life that is counted: what memory it takes, and that it works.
 func timerHuge(b *bench) error {

@@ -84,10 +84,11 @@ func TestTickerPlan(t *testing.T) {
 		window   time.Duration
 	}{
 		{"-window 4s -rounds 5", tickCase{idle, time.Millisecond}, 5, 4 * time.Second},
+		{"-window 4s -rounds 5", tickCase{burnt, 10 * time.Millisecond}, 4, 4 * time.Second},
 		{"-window 4s -rounds 5", tickCase{inside, 100 * time.Millisecond}, 3, 4 * time.Second},
-		{"-window 4s -rounds 5", tickCase{burnt, 100 * time.Millisecond}, 4, 12 * time.Second}, // 600 ticks in 5 rounds
-		{"-window 4s -rounds 7", tickCase{idle, 100 * time.Millisecond}, 5, 8600 * time.Millisecond},
-		{"-window 4s -cases ticker", tickCase{idle, 100 * time.Millisecond}, 5, 4 * time.Second},
+		{"-window 4s -rounds 5", tickCase{burnt, 100 * time.Millisecond}, 3, 12 * time.Second}, // 600 ticks in 5 rounds
+		{"-window 4s -rounds 7", tickCase{idle, 100 * time.Millisecond}, 4, 8600 * time.Millisecond},
+		{"-window 4s -cases ticker", tickCase{idle, 100 * time.Millisecond}, 4, 4 * time.Second},
 		{"-window 4s -rounds 5 -cases article", tickCase{idle, 100 * time.Millisecond}, 3, 12 * time.Second},
 		{"-cases article", tickCase{idle, time.Millisecond}, 0, 0},
 		{"-cases heap", tickCase{idle, time.Millisecond}, 0, 0},

@@ -122,7 +122,8 @@ func (w *worker[T]) far() time.Duration {
 }
 
 func (w *worker[T]) atOnce(end time.Time) {
-	for ; time.Now().Before(end); w.n += many {
+	for more := true; more; more = time.Now().Before(end) {
+		w.n += many
 		for range many {
 			if t := w.after(w.far(), w.fire); !t.Stop() {
 				w.late++
@@ -136,7 +137,8 @@ const stride = 7_368_787
 
 func (w *worker[T]) underWay(end time.Time) {
 	at := int(w.x % uint64(len(w.mine)))
-	for ; time.Now().Before(end); w.n += many {
+	for more := true; more; more = time.Now().Before(end) {
+		w.n += many
 		for range many {
 			at = (at + stride) % len(w.mine)
 			if !w.mine[at].Stop() {
