@@ -1,0 +1,287 @@
+package stream
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+)
+
+// Cancel ends the subscription, tells Ended once, and leaves the stream alone.
+func TestCancel(t *testing.T) {
+	for _, where := range []string{"joining", "live", "behind", "filtered"} {
+		r := newRig(1)
+		topic := newTopic(r, TopicConfig{})
+		f := r.stream(t, r.session(0))
+		told := 0
+		o := SubOptions{Ended: func(err error) {
+			if told++; err != nil {
+				t.Errorf("%s: told %v", where, err)
+			}
+		}}
+		if where == "filtered" {
+			o.Filter = even
+		}
+		sub := mustSubscribe(t, topic, f, o)
+		if where != "joining" {
+			r.settle()
+		}
+		if where == "behind" {
+			f.stall()
+			number(t, topic, "")
+			r.settle()
+		}
+		sub.Cancel()
+		sub.Cancel()
+		r.settle()
+		f.give(1)
+		number(t, topic, "")
+		r.settle()
+		if f.pushes != 0 || f.over || told != 1 || topic.Len() != 0 || f.source != nil {
+			t.Errorf("%s: %d pushes, stream over %v, told %d times, %d subscribers", where, f.pushes, f.over, told, topic.Len())
+		}
+		checkLeftovers(t, r, topic)
+	}
+}
+
+// Streams may end, subscribe and cancel in the middle of a push or a flush, as
+// a session does that breaks: nobody else loses or doubles a message.
+func TestLeaveDuringServe(t *testing.T) {
+	for _, when := range []string{"push", "flush"} {
+		for victim := range 6 {
+			for actor := range 6 {
+				leaveDuring(t, when, victim, actor)
+			}
+		}
+	}
+}
+
+func leaveDuring(t *testing.T, when string, victim, actor int) {
+	r := newRig(1)
+	topic := newTopic(r, TopicConfig{Gap: gapText})
+	s, s2 := r.session(0), r.session(0)
+	var streams []*fakeStream
+	for i := range 6 {
+		f := r.stream(t, s)
+		if i >= 4 {
+			f.sess = s2
+		}
+		streams = append(streams, f)
+		o := SubOptions{}
+		if i%2 == 1 {
+			o.Filter = func([]byte, string) bool { return true }
+		}
+		mustSubscribe(t, topic, f, o)
+	}
+	r.settle()
+	late := r.stream(t, s)
+	act := func() {
+		if streams[victim].over {
+			return
+		}
+		streams[victim].close()
+		mustSubscribe(t, topic, late, SubOptions{From: 1})
+	}
+	if when == "push" {
+		streams[actor].onPush = func(*Message) { act() }
+	} else {
+		streams[actor].sess.onFlush = act
+	}
+	for range 2 {
+		number(t, topic, "")
+		number(t, topic, "")
+		r.settle()
+	}
+	for i, f := range streams {
+		if got := f.take(); i != victim && got != "1 2 3 4" {
+			t.Errorf("%s by %d, %d left: %d got %q", when, actor, victim, i, got)
+		}
+	}
+	if got := late.take(); got != "1 2 3 4" {
+		t.Errorf("%s by %d, %d left: the one that came then got %q", when, actor, victim, got)
+	}
+	checkLeftovers(t, r, topic)
+}
+
+// A stream with subscriptions to several topics gets each one's messages in
+// order, is pulled by all of them, and may leave each.
+func TestSeveralTopics(t *testing.T) {
+	r := newRig(1)
+	f := r.stream(t, r.session(0))
+	var topics []*Topic
+	var subs []*Subscription
+	for range 3 {
+		topic := newTopic(r, TopicConfig{})
+		topics = append(topics, topic)
+		subs = append(subs, mustSubscribe(t, topic, f, SubOptions{}))
+	}
+	r.settle()
+	publish := func(text string) {
+		for i, topic := range topics {
+			if _, err := topic.Publish(fmt.Appendf(nil, "%c%s", 'a'+i, text)); err != nil {
+				t.Fatal(err)
+			}
+			r.settle()
+		}
+	}
+	f.stall()
+	publish("1")
+	publish("2")
+	f.give(3)
+	f.give(3)
+	seen := map[byte]string{}
+	for _, s := range f.got {
+		if s[1:] <= seen[s[0]] {
+			t.Errorf("%s after %s", s, seen[s[0]])
+		}
+		seen[s[0]] = s[1:]
+	}
+	if len(f.got) != 6 || len(seen) != 3 {
+		t.Errorf("got %v", f.got)
+	}
+	f.take()
+
+	f.stall()
+	publish("3")
+	subs[1].Cancel()
+	r.settle()
+	f.give(anyRoom)
+	publish("4")
+	if got := f.take(); got != "c3 a3 a4 c4" && got != "a3 c3 a4 c4" {
+		t.Errorf("without b: %s", got)
+	}
+	f.close()
+	for i, topic := range topics {
+		if topic.Len() != 0 {
+			t.Errorf("topic %d has %d subscribers", i, topic.Len())
+		}
+		checkLeftovers(t, r, topic)
+	}
+}
+
+// One topic may end the stream in the middle of the others' pull.
+func TestSeveralTopicsOneEnds(t *testing.T) {
+	r := newRig(1)
+	f := r.stream(t, r.session(0))
+	var topics []*Topic
+	for i := range 3 {
+		topic := newTopic(r, TopicConfig{})
+		topics = append(topics, topic)
+		mustSubscribe(t, topic, f, SubOptions{Filter: func([]byte, string) bool {
+			if i == 1 {
+				panic("no")
+			}
+			return true
+		}})
+	}
+	r.settle()
+	f.stall()
+	for _, topic := range topics {
+		number(t, topic, "")
+		r.settle()
+	}
+	f.give(anyRoom)
+	if !errors.Is(f.status, &Status{Code: Internal}) {
+		t.Errorf("ended with %v", f.status)
+	}
+	for _, topic := range topics {
+		checkLeftovers(t, r, topic)
+	}
+}
+
+// Close: who is up to date ends at once, with what was published before; who is
+// behind gets it, or runs out of time.
+func TestTopicClose(t *testing.T) {
+	cause := &Status{Code: Unavailable, Message: "going away"}
+	r := newRig(2)
+	topic := newTopic(r, TopicConfig{CloseWait: time.Minute})
+	var streams []*fakeStream
+	for i := range 8 {
+		f := r.stream(t, r.session(i%2))
+		o := SubOptions{}
+		if i >= 6 {
+			o.Filter = even
+		}
+		if i < 2 {
+			o.Ended = func(err error) {
+				if err != cause {
+					t.Errorf("told %v", err)
+				}
+			}
+		}
+		streams = append(streams, f)
+		mustSubscribe(t, topic, f, o)
+	}
+	r.settle()
+	streams[2].stall()
+	streams[3].stall()
+	number(t, topic, "")
+	r.settle()
+	number(t, topic, "") // still on its way when the topic is closed
+	topic.Close(cause)
+	topic.Close(nil)
+	if _, err := topic.Publish(nil); !errors.Is(err, ErrClosed) {
+		t.Errorf("published: %v", err)
+	}
+	if _, err := topic.subscribe(streams[0], SubOptions{}); !errors.Is(err, ErrClosed) {
+		t.Errorf("subscribed: %v", err)
+	}
+	r.settle()
+	streams[2].give(1)
+	if streams[2].over {
+		t.Error("ended before it had everything")
+	}
+	streams[2].give(1)
+	r.pass(time.Minute)
+	for i, want := range []string{"1 2", "1 2", "1 2", "", "1 2", "1 2", "2", "2"} {
+		f := streams[i]
+		status := error(cause)
+		switch i {
+		case 0, 1:
+			status = nil // Ended's business
+		case 3:
+			status = statusSlow
+		}
+		if got := f.take(); got != want || f.status != status {
+			t.Errorf("%d: got %q, ended with %v", i, got, f.status)
+		}
+	}
+	if st := topic.Stats(); st.Subs != 0 || st.Shards != 0 || st.HeldBytes != 0 || st.Disconnected != 1 {
+		t.Errorf("%+v", st)
+	}
+}
+
+// Subscriptions on their way when the topic is closed are told.
+func TestCloseWhileJoining(t *testing.T) {
+	r := newRig(1)
+	topic := newTopic(r, TopicConfig{})
+	var told error
+	f := r.stream(t, r.session(0))
+	mustSubscribe(t, topic, f, SubOptions{Ended: func(err error) { told = err }})
+	topic.Close(nil)
+	r.settle()
+	if !errors.Is(told, ErrClosed) || topic.Len() != 0 {
+		t.Errorf("told %v, %d subscribers", told, topic.Len())
+	}
+}
+
+// All pushes of a session leave in one flush for each run.
+func TestOneFlushForEachSession(t *testing.T) {
+	r := newRig(1)
+	topic := newTopic(r, TopicConfig{})
+	sessions := []*fakeSession{r.session(0), r.session(0)}
+	for i := range 50 {
+		mustSubscribe(t, topic, r.stream(t, sessions[i%2]), SubOptions{})
+	}
+	r.settle()
+	before := sessions[0].flushes
+	for range 10 {
+		number(t, topic, "")
+	}
+	r.settle()
+	for i, s := range sessions {
+		if n := s.flushes - before; n != 1 || s.depth != 0 {
+			t.Errorf("session %d: %d flushes, depth %d", i, n, s.depth)
+		}
+	}
+}

@@ -1,0 +1,6 @@
+//go:build race
+
+package stream
+
+// underRace: the detector allocates where the program does not.
+const underRace = true
