@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/weir-go/weir/internal/sock"
+	"github.com/weir-go/weir/timer"
 )
 
 // A close that is heard. TCP answers input that nobody will read with a reset:
@@ -35,6 +36,15 @@ const hush = 500 * time.Millisecond
 
 // firstLook is when a connection that needs no hush is looked at again.
 const firstLook = 10 * time.Millisecond
+
+// goodbye is what a lingering connection's timer compares.
+type goodbye struct {
+	look    timer.Time    // when to ask whether it still has to linger
+	silence time.Duration // for how long it must have been silent then
+	pace    time.Duration // between looks
+	heard   uint64        // received at the last look
+	hearTo  uint64        // received at which the peer has said too much
+}
 
 // conclude ends a closing connection that has nothing pending. silence is how
 // long it must have been silent to be closed at once. On the loop.
@@ -101,28 +111,30 @@ func (l *loop) linger(c *Conn, since uint64, silence time.Duration) {
 	}
 	v := c.watched()
 	v.closeBy = l.now.Add(l.rt.cfg.CloseTimeout)
-	v.hearTo = since + uint64(l.rt.cfg.LingerBytes)
-	v.silence, v.pace = silence, max(silence, firstLook)
+	v.bye = &goodbye{
+		silence: silence, pace: max(silence, firstLook),
+		hearTo: since + uint64(l.rt.cfg.LingerBytes),
+	}
 	l.lookAgain(c)
 	l.heard(c)
 }
 
 // lookAgain sets the time at which c is asked whether it still has to linger.
 func (l *loop) lookAgain(c *Conn) {
-	v := c.vigil
-	v.heard, v.look = c.received, l.now.Add(v.pace)
-	v.pace = min(2*v.pace, hush)
+	b := c.vigil.bye
+	b.heard, b.look = c.received, l.now.Add(b.pace)
+	b.pace = min(2*b.pace, hush)
 	c.arm()
 }
 
 // listen ends a lingering connection whose time is over, or for which nothing is
 // at stake any more: the peer's TCP has it all, and nobody says anything.
 func (l *loop) listen(c *Conn) {
-	switch v := c.vigil; {
-	case l.now >= v.closeBy:
+	switch b := c.vigil.bye; {
+	case l.now >= c.vigil.closeBy:
 		l.count.lingerTime++
 		l.drop(c)
-	case !c.stakes(c.received > v.heard, v.silence):
+	case !c.stakes(c.received > b.heard, b.silence):
 		l.drop(c)
 	default:
 		l.lookAgain(c)
@@ -151,7 +163,7 @@ func (l *loop) throwAway(c *Conn, n int) {
 
 // heard cuts a peer off that has been heard for long enough.
 func (l *loop) heard(c *Conn) {
-	if c.received >= c.vigil.hearTo {
+	if c.received >= c.vigil.bye.hearTo {
 		l.count.lingerBytes++
 		l.drop(c)
 	}

@@ -83,8 +83,8 @@ func TestShutdownIsNotPatient(t *testing.T) {
 	c.Write([]byte("x"))
 	clog(t, c)
 	r.step(func() { r.l.retire(c) })
-	if s := r.rt.Stats(); s.Lingering != 1 || c.vigil.look != r.l.now.Add(firstLook) {
-		t.Fatalf("lingering %d, looked at again in %v", s.Lingering, c.vigil.look.Sub(r.l.now))
+	if s := r.rt.Stats(); s.Lingering != 1 || c.vigil.bye.look != r.l.now.Add(firstLook) {
+		t.Fatalf("lingering %d, looked at again in %v", s.Lingering, c.vigil.bye.look.Sub(r.l.now))
 	}
 	if !tells {
 		t.Skip("this system does not tell what is acknowledged")

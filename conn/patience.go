@@ -15,15 +15,11 @@ import (
 
 // vigil is what the timer's looks compare. Most connections need none.
 type vigil struct {
-	closeBy  timer.Time    // closing: when flushing has taken too long; lingering: when the peer has
-	look     timer.Time    // lingering: when to look whether it still has to
-	silence  time.Duration // and for how long it must have been silent then
-	pace     time.Duration // between looks
-	heard    uint64        // received at the last look
-	hearTo   uint64        // lingering: received at which the peer has said too much
-	message  timer.Time    // when the incomplete message in left began, for MinRate
-	msgStart uint64        // received when it began
-	sentSeen uint64        // sent at the last look
+	closeBy  timer.Time // closing: when flushing has taken too long; lingering: when the peer has
+	bye      *goodbye   // lingering: what else there is to compare
+	message  timer.Time // when the incomplete message in left began, for MinRate
+	msgStart uint64     // received when it began
+	sentSeen uint64     // sent at the last look
 }
 
 // watched returns c's vigil.
@@ -58,7 +54,7 @@ func (c *Conn) arm() {
 func (c *Conn) due() timer.Time {
 	when := timer.Never
 	if c.flags&lingering != 0 {
-		return min(c.vigil.closeBy, c.vigil.look)
+		return min(c.vigil.closeBy, c.vigil.bye.look)
 	}
 	if c.flags&closing != 0 {
 		when = c.watched().closeBy
