@@ -167,7 +167,7 @@ func (c *Core[O]) step(p []byte) (used int, ok bool) {
 		return 0, false
 	}
 	h := ParseHeader(p)
-	if h.Type == FrameData && c.begun && c.block == nil {
+	if h.Type == FrameData {
 		return c.dataFrame(h, p)
 	}
 	return c.frame(h, p)

@@ -102,6 +102,9 @@ func audit(t *testing.T, w *witness) {
 	if c.block != nil && (c.block.size > c.limits.MaxHeaderBlock || c.block.frames > c.limits.MaxContinuations) {
 		t.Fatal("a header block is too large")
 	}
+	if (c.data != nil) != (c.dataRest > 0) {
+		t.Fatalf("%d bytes of DATA to come, of stream %v", c.dataRest, c.data)
+	}
 	streams := c.Streams(nil)
 	if len(streams) != c.Len() || c.Active() < c.Len() {
 		t.Fatalf("%d streams, counted %d, active %d", len(streams), c.Len(), c.Active())

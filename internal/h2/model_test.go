@@ -426,8 +426,13 @@ func TestSessionModel(t *testing.T) {
 			if op <= 1 { // mostly a new stream
 				which = byte(min(d.m.highest+1, modelIDs-1)) | 1
 			}
-			if s := d.m.streams[uint32(which)]; op <= 4 && s != nil && s.fate == ended || s == nil && op > 1 {
-				op = 9 // would fail the connection: does nothing
+			s := d.m.streams[uint32(which)]
+			if op <= 2 && s != nil && s.fate == ended || op == 2 && s == nil || d.m.highest == 0 {
+				// Would fail the connection. A new stream does not.
+				op, which = 0, byte(min(d.m.highest+1, modelIDs-1))|1
+			}
+			if op <= 2 && d.m.highest >= modelIDs {
+				op = 9
 			}
 			if r.IntN(100) == 0 {
 				op, which = byte(r.IntN(14)), byte(r.Uint32())

@@ -261,6 +261,56 @@ func TestAssemblerGrows(t *testing.T) {
 	}
 }
 
+// TestAssemblerCopiesLittle: a long message in small pieces is moved a few times,
+// not once for each piece.
+func TestAssemblerCopiesLittle(t *testing.T) {
+	const size, piece = 4 << 20, 1000
+	p := make([]byte, piece)
+	n := testing.AllocsPerRun(2, func() {
+		var a Assembler
+		a.Add(AppendPrefix(nil, false, size), size)
+		for range size / piece {
+			a.Add(p, size)
+		}
+		a.Reset()
+	})
+	if n > 40 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// TestNextMessageCut: a message that is cut off anywhere is not cut out.
+func TestNextMessageCut(t *testing.T) {
+	p := append(AppendPrefix(nil, false, 20), make([]byte, 20)...)
+	for n := range p {
+		if _, _, used, err := NextMessage(p[:n], 100); used != 0 || err != nil {
+			t.Errorf("%d bytes of it: used %d, %v", n, used, err)
+		}
+	}
+}
+
+// TestReplies: answers are counted byte for byte, what we send of our own is
+// not.
+func TestReplies(t *testing.T) {
+	var m mute
+	m.core.Start(NewLimits(Config{}), &m)
+	m.core.Feed(1, AppendSettingsAck(AppendSettings([]byte(Preface))))
+	m.core.Out = nil
+	m.core.ResetReplies()
+	p := AppendPing(AppendSettings(nil), false, [8]byte{})
+	p = AppendHeaders(p, 1, nil, false, 100) // malformed
+	if m.core.Feed(1, p); m.core.Replies() != len(m.core.Out) || len(m.core.Out) != 9+17+13 {
+		t.Errorf("%d bytes of replies counted, %d put out", m.core.Replies(), len(m.core.Out))
+	}
+	m.core.Ping([8]byte{})
+	if m.core.Replies() != 9+17+13 {
+		t.Errorf("%d after a PING of ours", m.core.Replies())
+	}
+	if m.core.ResetReplies(); m.core.Replies() != 0 {
+		t.Error("ResetReplies does not")
+	}
+}
+
 // TestAssemblerTake: what is taken stays when the next message comes.
 func TestAssemblerTake(t *testing.T) {
 	var a Assembler

@@ -24,6 +24,7 @@ import (
 //	DATA id n [end] [pad=n]         GOAWAY last code        FRAME type flags id hex
 //	respond id [end] n=v   send id n [end]   open [end]   reset id code   release id
 //	consume id n   conn n   windows stream conn   goaway last   ping text   wait duration
+//	together ... now   what the peer sends in between comes at once
 //	refuse   react event command ... (@: the event's stream)   repeat n command ...   show
 //
 // The field grpc stands for those of a gRPC request, ok for those of a response.
@@ -47,7 +48,9 @@ func TestScripts(t *testing.T) {
 type player struct {
 	t     *testing.T
 	w     *witness
-	piece int     // bytes fed at once
+	piece int  // bytes fed at once
+	hold  bool // gather what the peer sends
+	held  []byte
 	enc   Encoder // of the peer
 }
 
@@ -123,7 +126,13 @@ func (p *player) greet() {
 	p.w.trace = nil
 }
 
-func (p *player) in(b []byte) { p.w.feed(b, p.piece) }
+func (p *player) in(b []byte) {
+	if p.hold {
+		p.held = append(p.held, b...)
+		return
+	}
+	p.w.feed(b, p.piece)
+}
 
 func (p *player) num(s string) int {
 	n, err := strconv.Atoi(s)
@@ -367,6 +376,11 @@ func (p *player) doMore(name string, args []string) {
 		p.repeat(p.num(args[0]), args[1], args[2:])
 	case "show":
 		p.show()
+	case "together":
+		p.hold = true
+	case "now":
+		p.hold = false
+		p.in(p.held)
 	default:
 		p.t.Fatalf("no such command: %s", name)
 	}
@@ -404,5 +418,5 @@ func (p *player) show() {
 		st := c.Find(uint32(id))
 		p.w.note("stream %d %v quota %d", id, st.State(), c.Quota(st))
 	}
-	p.w.note("%d open, %d active, may receive %d, send %d", c.Len(), c.Active(), c.recvWindow, c.ConnQuota())
+	p.w.note("%d open, %d active, may receive %d, owe %d, may send %d", c.Len(), c.Active(), c.recvWindow, c.recvOwed, c.ConnQuota())
 }
