@@ -213,6 +213,10 @@ func TestLingeringEnds(t *testing.T) {
 			c.Write([]byte("x"))
 			if test.clogged {
 				clog(t, c)
+			} else { // for then it lingers, however long ago that x was
+				c.Pause()
+				say(t, peer, []byte("unread"))
+				soon(t, "it has arrived", func() bool { return sock.Waiting(c.fd) })
 			}
 			c.Close()
 			r.until("Closed", func() bool { return len(closed) > 0 })
@@ -239,6 +243,7 @@ func TestLingeringIsReset(t *testing.T) {
 	h, closed := closedWith()
 	c, peer := r.tcp(Options{}, func(*Conn) Handler { return h })
 	c.Write([]byte("x"))
+	clog(t, c)
 	c.Close()
 	r.turn()
 	sock.SetLinger(peer, 0)
@@ -254,6 +259,7 @@ func TestNobodyLingersWhileAListenerIsParked(t *testing.T) {
 	r := newRig(t, Config{})
 	c, _ := r.tcp(Options{}, func(*Conn) Handler { return funcs{} })
 	c.Write([]byte("x"))
+	clog(t, c)
 	r.rt.parked.Add(1)
 	c.Close()
 	r.turn()
