@@ -1,0 +1,4 @@
+package redis
+
+// Judge is judge.
+var Judge = judge
