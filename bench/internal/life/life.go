@@ -19,6 +19,9 @@ type Structure interface {
 	// Set sets each timer of the plan to now plus its instant, in the order of their numbers.
 	Set(now timer.Time)
 
+	// Line makes the lists for PushOn and Stop. It is not measured.
+	Line()
+
 	// PushOn moves each timer Pushes times, in the order of Heard.
 	PushOn(now timer.Time)
 
@@ -53,6 +56,7 @@ func Measure(p *Plan, make func(*Plan) Structure, enough time.Duration, once boo
 	if _, ok := proc.Own(); !ok {
 		l.clock = wall()
 	}
+	l.look()
 	l.it.Others()
 	if err := l.first(before); err != nil {
 		return Figures{}, err
@@ -82,6 +86,7 @@ type lives struct {
 	plan    *Plan
 	it      Structure
 	clock   func() (time.Duration, bool)
+	looking time.Duration // what it costs to look at the clock
 	now     timer.Time
 	spent   [phases]time.Duration
 	figures Figures
@@ -110,6 +115,7 @@ func (l *lives) run() error {
 
 func (l *lives) pushAndStop() error {
 	var stopped int
+	l.it.Line()
 	l.time(pushOn, func() { l.it.PushOn(l.now) })
 	l.time(stop, func() { stopped = l.it.Stop() })
 	if stopped != l.plan.N {
@@ -134,7 +140,17 @@ func (l *lives) time(phase int, f func()) {
 	begin, _ := l.clock()
 	f()
 	end, _ := l.clock()
-	l.spent[phase] += end - begin
+	l.spent[phase] += end - begin - l.looking
+}
+
+// look finds out what looking costs, which is something where a phase takes microseconds.
+func (l *lives) look() {
+	l.looking = time.Second
+	for range 100 {
+		begin, _ := l.clock()
+		end, _ := l.clock()
+		l.looking = min(l.looking, end-begin)
+	}
 }
 
 func (l *lives) total() (sum time.Duration) {

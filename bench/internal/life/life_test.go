@@ -37,7 +37,7 @@ func TestPlan(t *testing.T) {
 		if len(p.Later) != Pushes*n || p.Later[0] <= Minute || !slices.IsSorted(p.Later) {
 			t.Errorf("%s: pushed on to %v...", order, p.Later[:5])
 		}
-		if p.Soon(p.Step) != Spread || p.Soon(Minute) != n*Spread {
+		if p.Soon(p.Step) != (n+1)*Spread || p.Soon(Minute) != 2*n*Spread {
 			t.Errorf("a minute is %v", p.Soon(Minute))
 		}
 	}

@@ -2,12 +2,12 @@
 //
 //	others   half as many timers are set that stay: the structure is never empty
 //	set      each timer, to an instant within a minute                          ┐
-//	push on  each of them three times, to a later instant                       │ again and again,
+//	push on  each of them three times, to a later instant, as messages do       │ again and again,
 //	stop     each                                                               │ a minute later each time
 //	fire     set each again; they come up one after the other, each on its own  ┘
 //
 // The cost is processor time, not time on the wall: what another process does meanwhile is not in it, and what a
-// structure leaves to other goroutines and to the collector is.
+// structure leaves to other goroutines and to the collector is. The benchmarks of package timer have the same pattern.
 package life
 
 import (
@@ -47,8 +47,23 @@ type Plan struct {
 	Step  timer.Time   // distance of two instants
 	Whens []timer.Time // for each timer, up to a minute ahead: 1, 2, ... N steps in some order
 	Later []timer.Time // one instant a push, ever later ones
-	Heard []int32      // the order in which messages push the timers on
+	Heard []int32      // whom a message is for: the order in which timers are pushed on
 	Ended []int32      // the order in which they are stopped
+}
+
+// Lines are a plan's orders as pointers to timers, as events carry them.
+type Lines[T any] struct {
+	Heard, Ended []*T
+}
+
+// Line makes the lines of p, whose i-th timer is at(i). It uses the lists of before again.
+func (l *Lines[T]) Line(p *Plan, at func(i int32) *T) {
+	if l.Heard == nil {
+		l.Heard, l.Ended = make([]*T, p.N), make([]*T, p.N)
+	}
+	for i := range p.N {
+		l.Heard[i], l.Ended[i] = at(p.Heard[i]), at(p.Ended[i])
+	}
 }
 
 // NewPlan makes the plan for n timers.
@@ -67,11 +82,14 @@ func NewPlan(n int, o Order) *Plan {
 // All is how many timers there are, with those that stay.
 func (p *Plan) All() int { return p.N + p.N/2 }
 
-// Spread is the distance of two instants at which timers of the runtime come up, one after the other.
+// Spread is the distance of two instants at which timers come up that go by the real clock, one after the other.
 const Spread = time.Microsecond
 
-// Soon is when, in nanoseconds from the first, a timer of the runtime comes up in the place of one that is due at when.
-func (p *Plan) Soon(when timer.Time) time.Duration { return time.Duration(when/p.Step) * Spread }
+// Soon is how long after it is set such a timer comes up in the place of one that is due at when: the first of them
+// when all are set, if that takes no longer than Spread for each.
+func (p *Plan) Soon(when timer.Time) time.Duration {
+	return time.Duration(timer.Time(p.N)+when/p.Step) * Spread
+}
 
 // numbers are those below n, in memory's order or shuffled.
 func numbers(n int, o Order, seed uint64) []int32 {

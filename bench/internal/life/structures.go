@@ -2,7 +2,6 @@ package life
 
 import (
 	"container/heap"
-	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -22,6 +21,7 @@ const aYear = 10000 * Far
 // ours is timer.Heap. Its owner sleeps until Next, as a loop does.
 type ours struct {
 	*Plan
+	Lines[timer.Timer]
 	h            timer.Heap
 	ts           []timer.Timer
 	due          timer.Time // the instant of the next one to fire
@@ -49,25 +49,28 @@ func (o *ours) Others() {
 }
 
 func (o *ours) Set(now timer.Time) {
+	ts := o.ts[:len(o.Whens)]
 	for i, when := range o.Whens {
-		o.ts[i].Init(o)
-		o.h.Set(&o.ts[i], now+when)
+		ts[i].Init(o)
+		o.h.Set(&ts[i], now+when)
 	}
 }
 
+func (o *ours) Line() { o.Lines.Line(o.Plan, func(i int32) *timer.Timer { return &o.ts[i] }) }
+
 func (o *ours) PushOn(now timer.Time) {
-	later := o.Later
-	for range Pushes {
-		for i, x := range o.Heard {
-			o.h.Set(&o.ts[x], now+later[i])
+	heard := o.Lines.Heard
+	for left := o.Later; len(left) > 0; left = left[o.N:] {
+		later := left[:len(heard)]
+		for i, t := range heard {
+			o.h.Set(t, now+later[i])
 		}
-		later = later[o.N:]
 	}
 }
 
 func (o *ours) Stop() (stopped int) {
-	for _, x := range o.Ended {
-		if o.h.Stop(&o.ts[x]) {
+	for _, t := range o.Lines.Ended {
+		if o.h.Stop(t) {
 			stopped++
 		}
 	}
@@ -90,6 +93,7 @@ func (o *ours) ComeUp(now timer.Time) (fired, wrong int) {
 // boxed is what one writes with container/heap.
 type boxed struct {
 	*Plan
+	Lines[box]
 	all          []box
 	heap         boxes
 	due          timer.Time
@@ -122,28 +126,30 @@ func (b *boxed) fire(now timer.Time) {
 }
 
 func (b *boxed) Set(now timer.Time) {
-	fire := b.fire
+	fire, all := b.fire, b.all[:len(b.Whens)]
 	for i, when := range b.Whens {
-		b.all[i].when, b.all[i].fire = now+when, fire
-		heap.Push(&b.heap, &b.all[i])
+		all[i].when, all[i].fire = now+when, fire
+		heap.Push(&b.heap, &all[i])
 	}
 }
 
+func (b *boxed) Line() { b.Lines.Line(b.Plan, func(i int32) *box { return &b.all[i] }) }
+
 func (b *boxed) PushOn(now timer.Time) {
-	later := b.Later
-	for range Pushes {
-		for i, x := range b.Heard {
-			b.all[x].when = now + later[i]
-			heap.Fix(&b.heap, b.all[x].index)
+	heard := b.Lines.Heard
+	for left := b.Later; len(left) > 0; left = left[b.N:] {
+		later := left[:len(heard)]
+		for i, x := range heard {
+			x.when = now + later[i]
+			heap.Fix(&b.heap, x.index)
 		}
-		later = later[b.N:]
 	}
 }
 
 func (b *boxed) Stop() int {
 	before := len(b.heap)
-	for _, x := range b.Ended {
-		heap.Remove(&b.heap, b.all[x].index)
+	for _, x := range b.Lines.Ended {
+		heap.Remove(&b.heap, x.index)
 	}
 	return before - len(b.heap)
 }
@@ -174,70 +180,4 @@ func (b *boxes) Pop() any {
 	x := (*b)[len(*b)-1]
 	*b = (*b)[:len(*b)-1]
 	return x
-}
-
-// runtimes are timers of the runtime, each far away until ComeUp. Each that fires runs on a goroutine of its own, so
-// there is no order to check.
-type runtimes struct {
-	*Plan
-	ts    []*time.Timer
-	fired atomic.Int64
-	done  chan struct{}
-}
-
-func newRuntimes(p *Plan) Structure {
-	return &runtimes{Plan: p, ts: make([]*time.Timer, p.All()), done: make(chan struct{})}
-}
-
-func (r *runtimes) Embedded() int { return 0 }
-
-func (r *runtimes) fire() {
-	if r.fired.Add(1) == int64(r.N) {
-		r.done <- struct{}{}
-	}
-}
-
-func (r *runtimes) Others() {
-	for i := r.N; i < len(r.ts); i++ {
-		r.ts[i] = time.AfterFunc(aYear+time.Duration(i)*time.Second, r.fire)
-	}
-}
-
-func (r *runtimes) Set(timer.Time) {
-	fire := r.fire
-	for i, when := range r.Whens {
-		r.ts[i] = time.AfterFunc(Far+time.Duration(when), fire)
-	}
-}
-
-func (r *runtimes) PushOn(timer.Time) {
-	later := r.Later
-	for range Pushes {
-		for i, x := range r.Heard {
-			r.ts[x].Reset(Far + time.Duration(later[i]))
-		}
-		later = later[r.N:]
-	}
-}
-
-func (r *runtimes) Stop() (stopped int) {
-	for _, x := range r.Ended {
-		if r.ts[x].Stop() {
-			stopped++
-		}
-	}
-	return stopped
-}
-
-// ComeUp has all of them set before the first is due, and then they come up one after the other: a minute is a
-// microsecond for each timer.
-func (r *runtimes) ComeUp(timer.Time) (fired, wrong int) {
-	r.fired.Store(0)
-	fire := r.fire
-	begin, first := time.Now(), time.Duration(r.N)*Spread+time.Millisecond
-	for i, when := range r.Whens {
-		r.ts[i] = time.AfterFunc(first-time.Since(begin)+r.Soon(when), fire)
-	}
-	<-r.done
-	return int(r.fired.Load()), 0
 }

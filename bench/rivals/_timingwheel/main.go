@@ -51,14 +51,18 @@ func run(args []string) error {
 // away until ComeUp, as the runtime's timers are.
 type wheel struct {
 	*life.Plan
+	life.Lines[at]
 	tw    *timingwheel.TimingWheel
-	ts    []*timingwheel.Timer
+	ts    []at
 	fired atomic.Int64
 	done  chan struct{}
 }
 
+// at is where a user keeps a timer: a new one takes its place when it is pushed on.
+type at struct{ *timingwheel.Timer }
+
 func (w *wheel) of(p *life.Plan) life.Structure {
-	w.Plan, w.ts = p, make([]*timingwheel.Timer, p.All())
+	w.Plan, w.ts = p, make([]at, p.All())
 	return w
 }
 
@@ -72,32 +76,34 @@ func (w *wheel) fire() {
 
 func (w *wheel) Others() {
 	for i := w.N; i < len(w.ts); i++ {
-		w.ts[i] = w.tw.AfterFunc(10000*life.Far+time.Duration(i)*time.Second, w.fire)
+		w.ts[i].Timer = w.tw.AfterFunc(10000*life.Far+time.Duration(i)*time.Second, w.fire)
 	}
 }
 
 func (w *wheel) Set(timer.Time) {
-	fire := w.fire
+	fire, ts := w.fire, w.ts[:len(w.Whens)]
 	for i, when := range w.Whens {
-		w.ts[i] = w.tw.AfterFunc(life.Far+time.Duration(when), fire)
+		ts[i].Timer = w.tw.AfterFunc(life.Far+time.Duration(when), fire)
 	}
 }
 
+func (w *wheel) Line() { w.Lines.Line(w.Plan, func(i int32) *at { return &w.ts[i] }) }
+
 // PushOn stops a timer and sets another: there is no Reset.
 func (w *wheel) PushOn(timer.Time) {
-	fire, later := w.fire, w.Later
-	for range life.Pushes {
-		for i, x := range w.Heard {
-			w.ts[x].Stop()
-			w.ts[x] = w.tw.AfterFunc(life.Far+time.Duration(later[i]), fire)
+	fire, heard := w.fire, w.Lines.Heard
+	for left := w.Later; len(left) > 0; left = left[w.N:] {
+		later := left[:len(heard)]
+		for i, t := range heard {
+			t.Stop()
+			t.Timer = w.tw.AfterFunc(life.Far+time.Duration(later[i]), fire)
 		}
-		later = later[w.N:]
 	}
 }
 
 func (w *wheel) Stop() (stopped int) {
-	for _, x := range w.Ended {
-		if w.ts[x].Stop() {
+	for _, t := range w.Lines.Ended {
+		if t.Stop() {
 			stopped++
 		}
 	}
@@ -106,10 +112,9 @@ func (w *wheel) Stop() (stopped int) {
 
 func (w *wheel) ComeUp(timer.Time) (fired, wrong int) {
 	w.fired.Store(0)
-	fire := w.fire
-	begin, first := time.Now(), time.Duration(w.N)*life.Spread+time.Millisecond
+	fire, ts := w.fire, w.ts[:len(w.Whens)]
 	for i, when := range w.Whens {
-		w.ts[i] = w.tw.AfterFunc(first-time.Since(begin)+w.Soon(when), fire)
+		ts[i].Timer = w.tw.AfterFunc(w.Soon(when), fire)
 	}
 	<-w.done
 	return int(w.fired.Load()), 0
