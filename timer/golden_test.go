@@ -122,7 +122,8 @@ func (g *golden) place(x *Timer) string {
 	case x.place < inLevels:
 		return "heap"
 	}
-	b := int(l.runs[l.own(x)>>runBits].bucket)
+	_, r := l.own(x)
+	b := int(r.bucket)
 	if b == never {
 		return "never"
 	}

@@ -50,7 +50,7 @@ func (h *Heap) arm(t *Timer, when Time) {
 		panic("timer: Set before Init")
 	}
 	if t.place != 0 && when < h.placedFor(t) {
-		h.take(t)
+		h.Stop(t)
 	}
 	h.seq++
 	t.when, t.stamp = when, uint32(h.seq)
@@ -65,11 +65,19 @@ func (h *Heap) arm(t *Timer, when Time) {
 
 // Stop disarms t and reports whether it was active. A timer that is due and
 // stopped by another one's Fire in the same Advance does not fire.
-func (h *Heap) Stop(t *Timer) bool {
-	if t.place == 0 {
+func (h *Heap) Stop(t *Timer) bool { return stop(h, t, (*levels).take, (*Heap).leave) }
+
+// stop is what of Stop stands at the caller's, see set.
+func stop(h *Heap, t *Timer, far func(*levels, *Timer), near func(*Heap, *Timer)) bool {
+	switch {
+	case t.place == 0:
 		return false
+	case t.place >= inLevels:
+		far(h.levels, t)
+	default:
+		near(h, t)
 	}
-	h.take(t)
+	t.place = 0
 	return true
 }
 
@@ -194,19 +202,6 @@ func (h *Heap) placedFor(t *Timer) Time {
 		return h.entries[t.place-1].when
 	}
 	return h.late[-t.place-1].when
-}
-
-// take removes the timer from wherever it stands.
-func (h *Heap) take(t *Timer) {
-	switch {
-	case t.place >= inLevels:
-		h.levels.take(t)
-	case t.place > 0:
-		h.leave(t)
-	default:
-		h.takeLate(t)
-	}
-	t.place = 0
 }
 
 // takeLate removes from the unsorted list: the last one takes the free place.

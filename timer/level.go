@@ -100,7 +100,8 @@ func (l *levels) end(b int) Time {
 // placedFor returns the instant before which a timer in the levels does not
 // come up.
 func (l *levels) placedFor(t *Timer) Time {
-	return l.begin(int(l.runs[l.own(t)>>runBits].bucket))
+	_, r := l.own(t)
+	return l.begin(int(r.bucket))
 }
 
 func (l *levels) use(b int) {

@@ -44,6 +44,10 @@ func (h *Heap) push(e entry) {
 // have to be moved. At the end it costs nothing to fill it, and what is set and
 // stopped at once leaves nothing.
 func (h *Heap) leave(t *Timer) {
+	if t.place < 0 {
+		h.takeLate(t)
+		return
+	}
 	i, last := int(t.place-1), len(h.entries)-1
 	if i > last || h.entries[i].t != t {
 		panic(notOurs)

@@ -48,7 +48,7 @@ type run struct {
 // at returns the slot with this number: sixteen times that of its run, and its
 // place in there.
 func (s *slab) at(i int32) *slot {
-	return &s.pages[i>>(runBits+pageBits)][i&(pageRuns*runSlots-1)]
+	return &s.pages[uint32(i)>>(runBits+pageBits)][i&(pageRuns*runSlots-1)]
 }
 
 // extend takes a free run for the bucket, as its first.
@@ -127,26 +127,30 @@ func (l *levels) put(b int, e entry) {
 
 // take removes a timer. Its slot holds no timer that is gone.
 func (l *levels) take(t *Timer) {
-	i := l.own(t)
-	at := i >> runBits
+	i, r := l.own(t)
 	l.at(i).t = nil
-	if l.runs[at].taken &^= 1 << (i & (runSlots - 1)); l.runs[at].taken == 0 {
-		l.withdraw(at)
+	taken := r.taken &^ (1 << (i % runSlots))
+	r.taken = taken
+	l.n--
+	if taken == 0 {
+		l.withdraw(i >> runBits)
 	}
-	if l.n--; l.n%runSlots == 0 {
+	if l.n%runSlots == 0 {
 		l.shrink()
 	}
 }
 
-// own returns the number of the slot of a timer that is in the levels. It looks
-// whether the slot is taken but not by whom: that would be one more miss.
-func (l *levels) own(t *Timer) int32 {
-	i := t.place &^ inLevels
-	at := int(i >> runBits)
-	if l == nil || at >= len(l.runs) || l.runs[at].taken>>(i&(runSlots-1))&1 == 0 {
-		panic(notOurs)
+// own returns the number of the slot of a timer that is in the levels, and its
+// run. It looks whether the slot is taken but not by whom: that would be one more
+// miss.
+func (l *levels) own(t *Timer) (i int32, r *run) {
+	i = t.place &^ inLevels
+	if at := uint32(i) >> runBits; l != nil && int(at) < len(l.runs) {
+		if r = &l.runs[at]; r.taken>>(i%runSlots)&1 != 0 {
+			return i, r
+		}
 	}
-	return i
+	panic(notOurs)
 }
 
 // atMost reports whether a bucket has no more than so many timers.
