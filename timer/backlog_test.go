@@ -15,12 +15,16 @@ type gate struct {
 	shut   bool
 	taken  []func()
 	offers int
+	look   func() // at each offer, on the clock's goroutine
 }
 
 func (g *gate) Submit(f func()) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.offers++
+	if g.look != nil {
+		g.look()
+	}
 	if g.shut {
 		return errors.New("shut")
 	}
@@ -76,20 +80,30 @@ func TestRefusedFunctionsAreKept(t *testing.T) {
 	require.EqualValues(t, all, c.Stats().Fired)
 }
 
-// A pool that goes on refusing is asked less and less often.
+// A pool that goes on refusing is asked less and less often, and when it takes
+// again, those who waited come before those who did not.
 func TestRetriesBackOff(t *testing.T) {
 	g := &gate{shut: true}
-	c := newClock(t, ClockConfig{Pool: g, Shards: 1})
-	c.AfterFunc(0, func() {})
-	require.Eventually(t, func() bool { g.mu.Lock(); defer g.mu.Unlock(); return g.offers >= 4 }, 20*time.Second, time.Millisecond)
-	s := &c.shards[0]
-	s.mu.Lock()
-	left := c.backlog.timer.When().Sub(Now())
-	s.mu.Unlock()
-	require.Greater(t, left, -20*time.Second)
-	require.LessOrEqual(t, left, lastRetry)
-	b := backlog{tries: 40}
-	require.Equal(t, lastRetry, b.pause())
-	b.tries = 3
-	require.Equal(t, 8*time.Millisecond, b.pause())
+	c, err := startClock(ClockConfig{Pool: g, Shards: 1}, sources{wall: wallAhead, slept: suspended})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, c.Close()) }()
+	var pauses []time.Duration
+	g.mu.Lock()
+	g.look = func() { pauses = append(pauses, c.backlog.pause()) }
+	g.mu.Unlock()
+
+	order := make(chan string, 2)
+	c.AfterFunc(0, func() { order <- "first" })
+	require.Eventually(t, func() bool { g.mu.Lock(); defer g.mu.Unlock(); return g.offers == 9 }, 20*time.Second, time.Millisecond)
+	g.mu.Lock()
+	g.shut, g.look = false, nil
+	g.mu.Unlock()
+	c.AfterFunc(0, func() { order <- "second" }) // long before the next retry
+	require.Eventually(t, func() bool { g.run(); return len(order) == 2 }, 20*time.Second, time.Millisecond)
+	require.Equal(t, "first", <-order)
+	require.Equal(t, "second", <-order)
+
+	ms := time.Millisecond // the first two offers are the firing's and the first retry
+	require.Equal(t, []time.Duration{ms, ms, 2 * ms, 4 * ms, 8 * ms, 16 * ms, 32 * ms, 64 * ms, 128 * ms}, pauses)
+	require.Equal(t, lastRetry, (&backlog{tries: 40}).pause())
 }

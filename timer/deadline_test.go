@@ -92,13 +92,19 @@ func TestParentsEndIsSeenAtOnce(t *testing.T) {
 		x, cancel := c.WithTimeout(parent, time.Hour)
 		held := x.Done()
 		cancelParent()
-		require.ErrorIs(t, x.Err(), context.Canceled)
 		select {
 		case <-x.Done():
 		default:
 			t.Fatal("Done is open after the parent's end")
 		}
+		require.ErrorIs(t, x.Err(), context.Canceled)
 		<-held
+		cancel()
+
+		parent, cancelParent = context.WithCancel(context.Background())
+		x, cancel = c.WithTimeout(parent, time.Hour)
+		cancelParent()
+		require.ErrorIs(t, x.Err(), context.Canceled, "Err is asked first")
 		cancel()
 	}
 	require.Zero(t, c.Stats().Pending)

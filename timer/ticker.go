@@ -178,8 +178,8 @@ func (tk *Ticker) run() {
 	t.Skipped, tk.skipped = tk.skipped, 0
 	tk.running = true
 	s.mu.Unlock()
-	defer tk.ran() // also when Func panics
 	s.clock.call(tk.cfg.Func, *t)
+	tk.ran()
 }
 
 // ran ends what run began.

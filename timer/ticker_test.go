@@ -129,6 +129,24 @@ func TestNoTickAfterStop(t *testing.T) {
 	require.Zero(t, c.Stats().Pending)
 }
 
+// One whose tick is due together with another's, which stops it first.
+func TestNoTickAfterStopByANeighbour(t *testing.T) {
+	c := newClock(t, ClockConfig{Shards: 1})
+	start := c.Now().Add(-time.Hour).Add(2 * time.Millisecond)
+	done := make(chan struct{})
+	var second *Ticker
+	both := make(chan struct{})
+	newTicker(t, c, TickerConfig{Period: time.Hour, Start: start, Func: func(Tick) {
+		<-both
+		second.Stop()
+		close(done)
+	}})
+	second = newTicker(t, c, TickerConfig{Period: time.Hour, Start: start, Func: func(Tick) { t.Error("a tick after Stop") }})
+	close(both)
+	<-done
+	<-c.After(0)
+}
+
 func TestDrainWaitsForFunc(t *testing.T) {
 	c := newClock(t, ClockConfig{})
 	in, out := make(chan struct{}), make(chan struct{})

@@ -38,15 +38,14 @@ func (w *machine) set(d time.Duration) Step {
 	return <-w.steps
 }
 
-// suspend puts the machine to sleep: the wall clock goes on.
+// suspend puts the machine to sleep: the wall clock goes on. Both change at
+// once, between two looks of the Clock.
 func (w *machine) suspend(d time.Duration) Step {
-	w.slept.Add(int64(d))
-	w.wall.Add(int64(d))
-	for {
-		if s := <-w.steps; s.Suspended != 0 {
-			return s // it may have looked in between the two
-		}
-	}
+	w.AfterFunc(0, func() {
+		w.slept.Add(int64(d))
+		w.wall.Add(int64(d))
+	})
+	return <-w.steps
 }
 
 func (w *machine) date() time.Time { return time.Unix(0, int64(w.wallNow())) }
@@ -59,7 +58,9 @@ func TestStepIsReported(t *testing.T) {
 	require.Zero(t, s.Suspended)
 	require.LessOrEqual(t, s.At, Now())
 
-	require.Equal(t, time.Minute, w.suspend(time.Minute).Suspended)
+	s = w.suspend(time.Minute)
+	require.Equal(t, time.Minute, s.Suspended)
+	require.Zero(t, s.Wall, "nobody set it")
 	stats := w.Stats()
 	require.GreaterOrEqual(t, stats.Steps, uint64(3))
 	require.EqualValues(t, 1, stats.Suspends)
