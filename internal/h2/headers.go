@@ -208,11 +208,9 @@ func (c *Core[O]) request(b *headerBlock) {
 	c.chores.give(c.limits.chores)
 	c.block = b // for Accept
 	c.sink.Request(&b.Block, b.end)
-	if c.block == b { // it was not accepted
+	if c.block == b { // neither accepted nor the connection's end
 		c.block = nil
-		if c.err == nil {
-			c.spoiled(b.id, nil, RefusedStream, "not accepted")
-		}
+		c.spoiled(b.id, nil, RefusedStream, "not accepted")
 	}
 }
 

@@ -228,7 +228,7 @@ func newDuel(t *testing.T) *duel {
 
 // step does one thing to both: four bytes say what.
 func (d *duel) step(op, which, a, b byte) {
-	id := uint32(which) % (modelIDs + 2)
+	id := uint32(which) % (modelIDs + 1)
 	n := int64(a)<<8 | int64(b)
 	flag := a&1 == 1
 	d.w.trace, d.m.resets = nil, nil
@@ -264,7 +264,7 @@ func (d *duel) step(op, which, a, b byte) {
 		d.m.settings(n)
 	case 8:
 		in = AppendHeader(nil, Header{Length: priorityLen, Type: FramePriority, Stream: id})
-		dep := uint32(a) % (modelIDs + 2)
+		dep := uint32(a) % (modelIDs + 1)
 		in = append(binary.BigEndian.AppendUint32(in, dep), 0)
 		d.note("PRIORITY %d %d", id, dep)
 		d.m.priority(id, dep)

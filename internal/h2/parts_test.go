@@ -3,6 +3,7 @@ package h2
 import (
 	"bytes"
 	"errors"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -215,7 +216,7 @@ func TestMessageLimits(t *testing.T) {
 	}{
 		{"as long as allowed", AppendPrefix(nil, false, 100), 100, nil},
 		{"longer", AppendPrefix(nil, false, 101), 100, ErrMessageSize},
-		{"longest", []byte{0, 0xff, 0xff, 0xff, 0xff}, 1 << 40, ErrMessageSize},
+		{"longest", []byte{0, 0xff, 0xff, 0xff, 0xff}, math.MaxInt, ErrMessageSize},
 		{"a strange flag", []byte{2, 0, 0, 0, 0}, 100, ErrMessageFlag},
 		{"not all of the prefix", []byte{2, 0, 0, 0}, 100, nil},
 	} {
@@ -286,6 +287,20 @@ func TestNextMessageCut(t *testing.T) {
 		if _, _, used, err := NextMessage(p[:n], 100); used != 0 || err != nil {
 			t.Errorf("%d bytes of it: used %d, %v", n, used, err)
 		}
+	}
+}
+
+// TestIDsUsedUp, section 5.1.1: a client does not begin anew.
+func TestIDsUsedUp(t *testing.T) {
+	var m mute
+	m.core.Start(NewLimits(Config{Client: true}), &m)
+	m.core.nextID = maxID
+	var last, more flow
+	if err := m.core.Open(&last.Stream, nil, false); err != nil || last.ID() != MaxID {
+		t.Errorf("stream %d, %v", last.ID(), err)
+	}
+	if err := m.core.Open(&more.Stream, nil, false); !errors.Is(err, ErrIDs) || more.State() != Idle {
+		t.Errorf("%v, the stream is %v", err, more.State())
 	}
 }
 
