@@ -2,6 +2,7 @@ package h2
 
 import (
 	"fmt"
+	"runtime"
 	"testing"
 	"unsafe"
 )
@@ -153,6 +154,23 @@ func BenchmarkMessage(b *testing.B) {
 			a.Reset()
 		}
 	})
+}
+
+// BenchmarkStreams is what many streams cost in memory, without their owner's
+// part: B/stream.
+func BenchmarkStreams(b *testing.B) {
+	const many = 50_000
+	for b.Loop() {
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		m := newMute(b, many)
+		m.core.Out = nil
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/many, "B/stream")
+		runtime.KeepAlive(m)
+	}
 }
 
 // TestSizes holds what a stream and a connection cost besides their owner's own.

@@ -54,46 +54,6 @@ type Core[O any] struct {
 	resets, settings, pings, chores bucket
 }
 
-// Sink is told what came in. Its methods are called inside Feed and may call
-// the Core's, but not Feed.
-type Sink[O any] interface {
-	// Request is a new stream, on the server, with a well-formed header block.
-	// The owner calls Accept before Request returns; otherwise the peer is told
-	// REFUSED_STREAM. b and its Fields are valid until Request returns, the
-	// strings for ever. end: nothing follows.
-	Request(b *Block, end bool)
-
-	// Headers is, on the client, the response's header block or, with end, its
-	// trailers, which may be all there is; on the server the request's
-	// trailers, always with end. Informational responses (1xx) are not shown.
-	Headers(st *Stream[O], b *Block, end bool)
-
-	// Data is a piece of a DATA frame's payload, where it lies in the bytes
-	// that Feed was given: valid until Data returns. It may be empty if end.
-	// The owner owes Consume for the stream and ConsumeConn for the connection
-	// once it has room for as much again.
-	Data(st *Stream[O], p []byte, end bool)
-
-	// Reset says that the stream has ended early: by the peer's RST_STREAM
-	// (remote), or by ours for an error of the peer's, which why describes.
-	Reset(st *Stream[O], code Code, remote bool, why string)
-
-	// Window says that st may send more, with nil that any stream may.
-	Window(st *Stream[O])
-
-	// Settings says that the peer's settings have changed to s. Before it
-	// returns those in force are still in Core.Peer.
-	Settings(s *PeerSettings)
-
-	// Ping is a PING; ack: the answer to one of ours. Others are answered
-	// by the Core, before Ping is called.
-	Ping(data [8]byte, ack bool)
-
-	// GoAway says that the peer takes no new streams; what we sent on streams
-	// above last was not looked at. debug is valid until GoAway returns.
-	GoAway(last uint32, code Code, debug []byte)
-}
-
 // Start begins: the client's preface, our SETTINGS and the connection's window
 // go to Out.
 func (c *Core[O]) Start(l *Limits, sink Sink[O]) {
@@ -275,43 +235,3 @@ func (c *Core[O]) chore() bool {
 	c.fail(EnhanceYourCalm, "", "too many frames that carry nothing")
 	return false
 }
-
-// Find returns the open stream of an identifier, nil if there is none.
-func (c *Core[O]) Find(id uint32) *Stream[O] { return c.table.find(id) }
-
-// Streams appends all open streams, in no order.
-func (c *Core[O]) Streams(dst []*Stream[O]) []*Stream[O] { return c.table.append(dst) }
-
-// Len returns how many streams are open.
-func (c *Core[O]) Len() int { return c.table.len }
-
-// Active returns how many streams count against the limit of streams at once:
-// on the server those with a handler, on the client those that are open.
-func (c *Core[O]) Active() int { return int(c.active) }
-
-// LastID returns the highest identifier that was accepted, which is what a last
-// GOAWAY says.
-func (c *Core[O]) LastID() uint32 { return c.lastShown }
-
-// Peer returns the peer's settings, to be read only.
-func (c *Core[O]) Peer() *PeerSettings { return &c.peer }
-
-// Ready reports whether the peer's SETTINGS have come.
-func (c *Core[O]) Ready() bool { return c.begun }
-
-// InBlock reports whether a header block has begun and not ended: the owner
-// limits how long that may take.
-func (c *Core[O]) InBlock() bool { return c.block != nil }
-
-// Replies returns how many bytes of answers (PING and SETTINGS acknowledgments,
-// RST_STREAM) have been put out since ResetReplies. A peer that makes us answer
-// and does not read makes it grow: the owner resets it when output has drained,
-// and fails the connection when it is too large.
-func (c *Core[O]) Replies() int { return c.replies }
-
-// ResetReplies begins to count replies anew.
-func (c *Core[O]) ResetReplies() { c.replies = 0 }
-
-// Progress says that we have sent something the peer waits for; what it may
-// send to ask whether we live is forgiven.
-func (c *Core[O]) Progress() { c.pings.reset() }

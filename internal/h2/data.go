@@ -8,18 +8,10 @@ func (c *Core[O]) dataFrame(h Header, p []byte) (used int, ok bool) {
 	}
 	used, n, pad := HeaderLen, h.Length, uint32(0)
 	if h.Flags.Has(FlagPadded) {
-		if n == 0 {
-			c.fail(ProtocolError, "6.1", "padding without a length")
-			return 0, false
-		}
-		if len(p) == HeaderLen {
+		if pad, ok = c.padding(h, p); !ok {
 			return 0, false
 		}
 		used++
-		if pad = uint32(p[HeaderLen]); pad >= n {
-			c.fail(ProtocolError, "6.1", "more padding than frame")
-			return 0, false
-		}
 		n -= pad + 1
 	}
 	if int32(h.Length) > c.recvWindow {
@@ -55,6 +47,23 @@ func (c *Core[O]) dataFrame(h Header, p []byte) (used int, ok bool) {
 	}
 	c.show(st, p[:n], end)
 	return used + int(n), true
+}
+
+// padding reads the length of a DATA frame's padding; false when it has not come
+// yet or cannot be.
+func (c *Core[O]) padding(h Header, p []byte) (pad uint32, ok bool) {
+	if h.Length == 0 {
+		c.fail(ProtocolError, "6.1", "padding without a length")
+		return 0, false
+	}
+	if len(p) == HeaderLen {
+		return 0, false
+	}
+	if pad = uint32(p[HeaderLen]); pad >= h.Length {
+		c.fail(ProtocolError, "6.1", "more padding than frame")
+		return 0, false
+	}
+	return pad, true
 }
 
 // dataStream returns the stream that may have a DATA frame with n bytes of
