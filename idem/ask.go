@@ -1,9 +1,11 @@
 package idem
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
+	"os"
 	"time"
 )
 
@@ -18,6 +20,7 @@ const (
 func ask[T any](ctx context.Context, c *Client, f func(context.Context) (T, error)) (answer T, sent time.Time, err error) {
 	whole, cancel := context.WithTimeout(ctx, or(c.Patience, 5*time.Second))
 	defer cancel()
+	var said error // the last that is not only that time was up
 	for try := 0; ; try++ {
 		one, cancel := context.WithTimeout(whole, or(c.Try, time.Second))
 		sent = time.Now()
@@ -27,9 +30,11 @@ func ask[T any](ctx context.Context, c *Client, f func(context.Context) (T, erro
 			return answer, sent, err
 		}
 		c.resent.Add(1)
+		if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, os.ErrDeadlineExceeded) {
+			said = err
+		}
 		if pause(whole, backoff(try)) != nil {
-			// The store's error says more than that time is up.
-			return answer, sent, errors.Join(err, ctx.Err())
+			return answer, sent, errors.Join(cmp.Or(said, err), ctx.Err())
 		}
 	}
 }

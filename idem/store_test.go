@@ -270,3 +270,28 @@ func TestFenceRises(t *testing.T) {
 	g, changed := r.Begin(time.Now(), 7, idem.Claim{Owner: idem.Owner{1}, Lease: time.Second})
 	check(t, changed && g.Fence == 101, "grant", g)
 }
+
+// TestWhatTheStoreSaid: its word is kept when the last thing to happen is that
+// time is up.
+func TestWhatTheStoreSaid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &idem.Client{Store: &grumpy{Store: new(idem.Memory)}}
+		_, err := c.Do(bg, key, nil, redo, never(t))
+		check(t, errors.Is(err, errCut) && !errors.Is(err, context.DeadlineExceeded), "error", err)
+	})
+}
+
+// grumpy answers once with an error, and then no more.
+type grumpy struct {
+	idem.Store
+	said bool
+}
+
+func (g *grumpy) Begin(ctx context.Context, _ string, _ idem.Claim) (idem.Grant, error) {
+	if g.said {
+		<-ctx.Done()
+		return idem.Grant{}, ctx.Err()
+	}
+	g.said = true
+	return idem.Grant{}, errCut
+}

@@ -84,7 +84,7 @@ func (s *server) start(t testing.TB) (up bool) {
 	t.Helper()
 	_, port, _ := net.SplitHostPort(s.addr)
 	args := []string{"--bind", "127.0.0.1", "--port", port, "--unixsocket", s.socket, "--save", "",
-		"--appendonly", "yes", "--appendfsync", "always", "--dir", s.dir}
+		"--appendonly", "yes", "--appendfsync", "always", "--dir", s.dir, "--repl-diskless-sync-delay", "0"}
 	s.process = exec.Command("redis-server", append(args, s.args...)...)
 	s.process.Stdout, s.process.Stderr = &s.said, &s.said
 	ok(t, s.process.Start())

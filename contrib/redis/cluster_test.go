@@ -1,0 +1,117 @@
+package redis_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weir-go/weir/contrib/redis"
+	"github.com/weir-go/weir/idem"
+	"github.com/weir-go/weir/idem/idemtest"
+)
+
+// replicaOf starts a server that follows another, and waits until it is level.
+func replicaOf(t *testing.T, primary *server) *server {
+	t.Helper()
+	host, port, _ := net.SplitHostPort(primary.addr)
+	r := startServer(t, "--replicaof", host+" "+port)
+	until(t, "the replica is level", func() bool {
+		return strings.Contains(r.do(t, "INFO", "replication").(string), "master_link_status:up")
+	})
+	return r
+}
+
+// TestReplicas: a grant counts when a replica has it, and not before.
+func TestReplicas(t *testing.T) {
+	primary := startServer(t)
+	replica := replicaOf(t, primary)
+	s := open(t, primary.addr, redis.Config{Replicas: 1, ReplicaTimeout: 50 * time.Millisecond})
+	idemtest.TestStore(t, func(*testing.T) idem.Store { return s })
+
+	c := &idem.Client{Store: s, Patience: time.Second}
+	replica.stop()
+	_, err := c.Do(bg, key, nil, redo, never(t))
+	check(t, errors.Is(err, idem.ErrUnavailable) && errors.Is(err, redis.ErrReplicas), "without a replica", err)
+	replica.resume()
+	c.Patience = patience
+	_, err = c.Do(bg, key, nil, idem.Policy{Unknown: idem.Redo(), Wait: true}, result("x"))
+	check(t, err == nil, "with it again", err)
+	two := open(t, primary.addr, redis.Config{Replicas: 2, ReplicaTimeout: 20 * time.Millisecond})
+	other := key
+	other.ID = "another"
+	_, err = (&idem.Client{Store: two, Patience: time.Second}).Do(bg, other, nil, redo, never(t))
+	check(t, errors.Is(err, redis.ErrReplicas), "two of one", err)
+}
+
+// TestPromotion: what was acknowledged with a replica is there when that takes
+// over from a primary that died.
+func TestPromotion(t *testing.T) {
+	primary := startServer(t)
+	replica := replicaOf(t, primary)
+	c := &idem.Client{Store: open(t, primary.addr, redis.Config{Replicas: 1})}
+	for i := range 100 {
+		_, err := c.Do(bg, idem.Key{Operation: "p", ID: fmt.Sprint(i)}, nil, redo, result(fmt.Sprint(i)))
+		ok(t, err)
+	}
+	primary.kill()
+	replica.do(t, "REPLICAOF", "NO", "ONE")
+	c = &idem.Client{Store: open(t, replica.addr, redis.Config{})}
+	for i := range 100 {
+		r, err := c.Do(bg, idem.Key{Operation: "p", ID: fmt.Sprint(i)}, nil, redo, never(t))
+		check(t, err == nil && string(r.Result) == fmt.Sprint(i), "replay", err)
+	}
+}
+
+// startCluster starts two nodes that share the slots.
+func startCluster(t *testing.T) (nodes [2]*server) {
+	t.Helper()
+	for i := range nodes {
+		nodes[i] = startServer(t, "--cluster-enabled", "yes", "--cluster-config-file", "nodes", "--cluster-node-timeout", "5000")
+	}
+	nodes[0].do(t, "CLUSTER", "ADDSLOTSRANGE", 0, 8191)
+	nodes[1].do(t, "CLUSTER", "ADDSLOTSRANGE", 8192, 16383)
+	nodes[1].do(t, "CLUSTER", "SET-CONFIG-EPOCH", 2)
+	host, port, _ := net.SplitHostPort(nodes[1].addr)
+	nodes[0].do(t, "CLUSTER", "MEET", host, port)
+	for _, n := range nodes {
+		until(t, "the cluster is complete", func() bool {
+			return strings.Contains(n.do(t, "CLUSTER", "INFO").(string), "cluster_state:ok") &&
+				strings.Contains(n.do(t, "CLUSTER", "INFO").(string), "cluster_known_nodes:2")
+		})
+	}
+	return nodes
+}
+
+// TestCluster: the contract, then a slot that moves to the other node while its
+// key is in use.
+func TestCluster(t *testing.T) {
+	nodes := startCluster(t)
+	s := open(t, nodes[0].addr, redis.Config{Cluster: true})
+	idemtest.TestStore(t, func(*testing.T) idem.Store { return s })
+	c := &idem.Client{Store: open(t, nodes[0].addr, redis.Config{Cluster: true}), Patience: patience}
+	name, _ := key.Name()
+	slot := nodes[0].do(t, "CLUSTER", "KEYSLOT", name).(int64)
+	from, to := nodes[slot/8192], nodes[1-slot/8192]
+	fromID, toID := from.do(t, "CLUSTER", "MYID"), to.do(t, "CLUSTER", "MYID")
+	host, port, _ := net.SplitHostPort(to.addr)
+	_, err := c.Do(bg, key, nil, redo, func(ctx context.Context, a *idem.Attempt) ([]byte, error) {
+		to.do(t, "CLUSTER", "SETSLOT", slot, "IMPORTING", fromID)
+		from.do(t, "CLUSTER", "SETSLOT", slot, "MIGRATING", toID)
+		ok(t, a.Mark(ctx, []byte("still here")))
+		from.do(t, "MIGRATE", host, port, name, 0, 5000)
+		ok(t, a.Mark(ctx, []byte("asked over there"))) // ASK
+		for _, n := range []*server{to, from} {
+			n.do(t, "CLUSTER", "SETSLOT", slot, "NODE", toID)
+		}
+		ok(t, a.Mark(ctx, []byte("moved"))) // MOVED
+		return []byte("done"), nil
+	})
+	check(t, err == nil, "while its slot moved", err)
+	rec, err := c.Lookup(bg, key)
+	check(t, err == nil && rec.State == idem.Done && string(rec.Step) == "moved", "record", rec)
+	check(t, c.Stats().Suspected() == 0, "stats", c.Stats())
+}
