@@ -136,11 +136,12 @@ func (s *Session) look(now timer.Time) {
 	case c.block != 0 && now >= c.block.Add(cfg.HeaderTimeout):
 		s.tally.slow++
 		s.fail(h2.EnhanceYourCalm, "a header block takes too long")
-	case c.pinged != 0 && c.heard > c.pinged:
+	case c.pinged != 0 && c.heard >= c.pinged:
 		c.pinged = 0
 	case c.pinged != 0 && now >= c.pinged.Add(cfg.Keepalive.Timeout):
 		s.tally.dead++
 		s.close(errDead)
+		s.link.CloseWith(errDead) // nobody reads what could be flushed
 	case c.pinged == 0 && now >= c.heard.Add(cfg.Keepalive.Time):
 		c.pinged = now
 		s.core.Ping(alivePing)

@@ -225,7 +225,7 @@ func (s *Session) tend() {
 		s.tend()
 		return
 	}
-	if s.state == draining && s.care.final && s.core.Len() == 0 {
+	if s.state == draining && s.care.final && s.core.Len() == 0 && len(s.rest) == 0 {
 		s.close(ErrClosed)
 	}
 }
