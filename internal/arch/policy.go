@@ -73,6 +73,7 @@ var may = map[string]row{
 	"stream":         {module: list("conn", "timer", "internal/buf", "internal/h2")},
 	"idem":           {},
 	"idem/boltstore": {module: list("idem"), others: list(bbolt)},
+	"idem/idemhttp":  {module: list("idem"), net: true},
 	"idem/idemtest":  {module: list("idem")},
 	"saga":           {module: list("idem")},
 	"sched":          {module: list("timer")},
