@@ -76,6 +76,18 @@ func TestTrackCountsEachPointOnce(t *testing.T) {
 	}
 }
 
+func TestWhich(t *testing.T) {
+	for _, c := range []struct {
+		due  time.Duration
+		last uint64
+		want uint64
+	}{{10 * ms, 0, 1}, {10*ms + 2000, 0, 1}, {19 * ms, 0, 1}, {70 * ms, 3, 7}, {70 * ms, 7, 8}, {-1, 0, 1}} {
+		if got := which(c.due, 10*ms, c.last); got != c.want {
+			t.Errorf("a tick of %v after point %d is for %d, want %d", c.due, c.last, got, c.want)
+		}
+	}
+}
+
 func TestSpread(t *testing.T) {
 	var thousand []time.Duration
 	for i := range 1000 {

@@ -17,19 +17,24 @@ var tickers = map[string]func(Job, *gauge) error{
 	"channel": received(timer.Fine),
 }
 
-// std does what a user of time.Ticker does: it receives a tick and looks what time it is. Which tick it was is in the
-// value: the runtime sends the instant at which the tick was due.
+// std does what a user of time.Ticker does: it receives a tick and looks what time it is.
 func std(j Job, g *gauge) error {
 	t, start := newStd(j.Period)
 	defer t.Stop()
 	for g.Last < g.end {
 		due := <-t.C
 		at := time.Since(start)
-		// Nearer to the point than half a period, on either side: the value is put together from two readings.
-		g.Tick(max(uint64((due.Sub(start)+j.Period/2)/j.Period), g.Last+1), at)
+		g.Tick(which(due.Sub(start), j.Period, g.Last), at)
 	}
 	g.unreported = g.Missed // it has no word for it
 	return nil
+}
+
+// which says which point of the grid a tick of the runtime is for. It sends the instant at which the tick was due, put
+// together from two looks at the clock, the second of which may come later: so it is that point's or a bit more. Two
+// ticks are never for one point.
+func which(due, period time.Duration, last uint64) uint64 {
+	return max(uint64(max(due, 0)/period), last+1)
 }
 
 // newStd makes a Ticker whose start is known to some microseconds: the runtime does not say where its grid starts, and
