@@ -18,10 +18,7 @@ import (
 
 	"github.com/weir-go/weir/conn"
 	"github.com/weir-go/weir/contrib/redis"
-	"github.com/weir-go/weir/internal/leak"
 )
-
-func TestMain(m *testing.M) { leak.Main(m) }
 
 // patience bounds waits that end soon unless something is broken.
 const patience = 30 * time.Second
