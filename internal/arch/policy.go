@@ -22,6 +22,7 @@ const (
 	ants       = "github.com/panjf2000/ants/v2"
 	goleak     = "go.uber.org/goleak"
 	hpack      = "golang.org/x/net/http2/hpack"
+	porcupine  = "github.com/anishathalye/porcupine"
 	prometheus = "github.com/prometheus/client_golang"
 	xsys       = "golang.org/x/sys"
 )
@@ -74,7 +75,7 @@ var may = map[string]row{
 	"idem":           {},
 	"idem/boltstore": {module: list("idem"), others: list(bbolt)},
 	"idem/idemhttp":  {module: list("idem"), net: true},
-	"idem/idemtest":  {module: list("idem")},
+	"idem/idemtest":  {module: list("idem"), others: list(porcupine)},
 	"saga":           {module: list("idem")},
 	"sched":          {module: list("timer")},
 	"sched/pool.go":  {others: list(ants)},
