@@ -39,7 +39,7 @@ func TestStore(t *testing.T, open func(t *testing.T) idem.Store) {
 		{"record that has gone", heals}, {"retention", forgets}, {"retention is renewed", retains},
 		{"person", resolves}, {"person too late", resolvesTooLate},
 		{"one of many gets it", races}, {"one of many takes over", racesToTakeOver},
-		{"context has ended", heedsContext}, {"as the model", followsModel},
+		{"context has ended", heedsContext}, {"as the model", followsModel}, {"as if one after the other", linearizes},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), patience)
