@@ -53,12 +53,8 @@ var timerArea = &area{
 		"coarse": "weir Coarse", "fine": "weir Fine", "exact": "weir Exact", "channel": "weir Fine, by channel",
 	},
 	pictures: timerPictures, tables: timerTables,
-	prose: timerProse,
-	rounds: func(b *bench) string {
-		return fmt.Sprintf("%d; a ticker has %v in each, after %v that are not counted, a structure at least %v of processor time; "+
-			"the article's table has %d ticks, a million timers three rounds, ten million one",
-			b.rounds, b.window, b.warm, b.enoughLife(), articleTicks)
-	},
+	prose:  timerProse,
+	rounds: timerRounds,
 	window: 4 * time.Second, quickWindow: time.Second, quickRounds: 1, quickEnds: 50 * time.Second,
 }
 
@@ -106,6 +102,15 @@ func (b *bench) called(some ...string) []subject {
 
 // inProbe is the command of a kind of measurement that this binary makes.
 func (b *bench) inProbe(kind string) []string { return []string{b.self, "probe", kind} }
+
+func timerRounds(b *bench) string {
+	s := fmt.Sprintf("%d; a ticker has %v in each, after %v that are not counted, a structure at least %v of processor time",
+		b.rounds, b.window, b.warm, b.enoughLife())
+	if !b.quick {
+		s += fmt.Sprintf("; the article's table has %d ticks, a million timers three rounds at most, ten million one", articleTicks)
+	}
+	return s
+}
 
 // goroutines is how many use a clock at once in the case of many.
 func goroutines() int { return 4 * runtime.NumCPU() }

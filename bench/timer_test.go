@@ -92,6 +92,11 @@ func TestTickerPlan(t *testing.T) {
 		{"-window 4s -rounds 5 -cases article", tickCase{idle, 100 * time.Millisecond}, 3, 12 * time.Second},
 		{"-cases article", tickCase{idle, time.Millisecond}, 0, 0},
 		{"-cases heap", tickCase{idle, time.Millisecond}, 0, 0},
+		{"-quick -window 1s", tickCase{idle, 100 * time.Millisecond}, 4, time.Second},
+		{"-quick -window 1s", tickCase{idle, 10 * time.Millisecond}, 4, time.Second},
+		{"-quick -window 1s", tickCase{burnt, 10 * time.Millisecond}, 3, time.Second},
+		{"-quick -window 1s -cases article", tickCase{idle, 100 * time.Millisecond}, 3, time.Second},
+		{"-quick -window 1s -cases article", tickCase{spare, 10 * time.Millisecond}, 0, 0},
 		{"-quick -window 1s", tickCase{burnt, 100 * time.Millisecond}, 3, time.Second},
 		{"-quick -window 1s", tickCase{spare, 100 * time.Millisecond}, 0, 0},
 	} {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/weir-go/weir/bench/internal/lateness"
@@ -80,18 +81,17 @@ func timerTickers(b *bench) error {
 func (b *bench) plan(c tickCase) ([]string, time.Duration) {
 	article := b.wants("article") && c.period == articlePeriod && (c.load == idle || c.load == burnt)
 	switch {
-	case article && b.quick:
-		return articleSubjects, b.window
+	case !article && !b.wants("ticker"):
+		return nil, 0
+	case b.quick && c.period == articlePeriod && c.load != idle && !article:
+		return nil, 0
+	case b.quick:
+		return slices.DeleteFunc(slices.Clone(b.among(c)), func(id string) bool {
+			return id == "channel" || id == "coarse" && c.load != idle
+		}), b.window
 	case article:
 		ticks := (articleTicks + b.rounds - 1) / b.rounds
 		return b.among(c), time.Duration(ticks) * articlePeriod
-	case !b.wants("ticker"):
-		return nil, 0
-	case b.quick && c.load != idle:
-		if c.period == articlePeriod {
-			return nil, 0
-		}
-		return articleSubjects, b.window
 	}
 	return b.among(c), b.window
 }
