@@ -134,7 +134,10 @@ func (s *Store) Begin(ctx context.Context, name string, c idem.Claim) (g idem.Gr
 	if err != nil {
 		return g, err
 	}
-	if g, changed := r.Begin(time.Now(), 0, c); !changed {
+	// Lookup may have seen a record of before and a lease that has been ended
+	// since by a change on its way to the disk. That the lease is over is the
+	// writer's to say.
+	if g, changed := r.Begin(time.Now(), 0, c); !changed && g.Answer != idem.Stuck {
 		return g, nil
 	}
 	err = s.submit(ctx, name, func(t *turn, r *idem.Record) (bool, error) {
