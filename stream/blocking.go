@@ -260,7 +260,9 @@ func (c *call) drop() {
 func (st *Stream) Recv() ([]byte, error) {
 	c := st.callOf()
 	c.mu.Lock()
-	c.finishFirst()
+	if c.finishFirst() && st.sess.short.Load() {
+		st.sess.put(command{st: st, op: opCredit})
+	}
 	for c.first == nil && !c.eof && c.over == nil {
 		c.received.Wait()
 	}
@@ -281,7 +283,7 @@ func (st *Stream) Recv() ([]byte, error) {
 		c.starving = false
 	}
 	c.mu.Unlock()
-	if fed || st.sess.short.Load() {
+	if fed {
 		st.sess.put(command{st: st, op: opCredit})
 	}
 	if compressed {
@@ -291,21 +293,23 @@ func (st *Stream) Recv() ([]byte, error) {
 }
 
 // finishFirst lets go of the first buffer when all of its messages have been
-// received: the receiver has come back for the next. mu is held.
-func (c *call) finishFirst() {
+// received, which the receiver says by coming back for the next, and reports
+// whether it did. mu is held.
+func (c *call) finishFirst() bool {
 	if c.lent != nil {
 		c.lent.Release()
 		c.lent = nil
 	}
 	b := c.first
 	if b == nil || b.packed && b.at < len(b.b) || !b.packed && !b.taken {
-		return
+		return false
 	}
 	if c.first = b.next; c.first == nil {
 		c.last = nil
 	}
 	b.next = nil
 	c.st.freeInbound(b)
+	return true
 }
 
 // open decompresses a message that the receiver has taken, and lends it.

@@ -1,7 +1,9 @@
 package stream
 
 import (
+	"runtime"
 	"testing"
+	"time"
 
 	"github.com/weir-go/weir/conn"
 	"github.com/weir-go/weir/internal/h2"
@@ -17,7 +19,7 @@ type fakeLink struct {
 	rt     *conn.Runtime
 	out    []byte
 	room   int // bytes it still accepts; below 0: any number
-	poked  int
+	poked  chan struct{}
 	handed int
 	closed bool
 	cause  error
@@ -62,9 +64,17 @@ func (l *fakeLink) Room() int {
 	return l.room
 }
 
-func (l *fakeLink) Close() error                             { l.closed = true; return nil }
-func (l *fakeLink) CloseWith(err error)                      { l.closed, l.cause = true, err }
-func (l *fakeLink) Poke()                                    { l.poked++ }
+func (l *fakeLink) Close() error        { l.closed = true; return nil }
+func (l *fakeLink) CloseWith(err error) { l.closed, l.cause = true, err }
+
+// Poke may come from any goroutine, as a connection's.
+func (l *fakeLink) Poke() {
+	select {
+	case l.poked <- struct{}{}:
+	default:
+	}
+}
+
 func (l *fakeLink) Handed()                                  { l.handed++ }
 func (l *fakeLink) SetTimer(t *timer.Timer, when timer.Time) { l.heap.Set(t, when) }
 func (l *fakeLink) StopTimer(t *timer.Timer) bool            { return l.heap.Stop(t) }
@@ -90,7 +100,7 @@ type peer struct {
 // be held any more.
 func newPeer(t testing.TB, cfg Config, setup func(*Server)) *peer {
 	t.Helper()
-	p := &peer{t: t, srv: NewServer(cfg), l: &fakeLink{room: -1, now: 1}, next: 1}
+	p := &peer{t: t, srv: NewServer(cfg), l: &fakeLink{room: -1, now: 1, poked: make(chan struct{}, 1)}, next: 1}
 	if setup != nil {
 		setup(p.srv)
 	}
@@ -155,9 +165,28 @@ func (p *peer) data(id uint32, b []byte, end bool) error {
 
 // poke does what pokes ask for.
 func (p *peer) poke() {
-	for p.l.poked > 0 {
-		p.l.poked = 0
-		p.s.Poked()
+	for {
+		select {
+		case <-p.l.poked:
+			p.s.Poked()
+		default:
+			return
+		}
+	}
+}
+
+// await pokes until ok, waiting for goroutines to leave something.
+func (p *peer) await(what string, ok func() bool) {
+	p.t.Helper()
+	for late := time.After(30 * time.Second); !ok(); {
+		select {
+		case <-p.l.poked:
+			p.s.Poked()
+		case <-late:
+			p.t.Fatalf("%s: it does not come to that", what)
+		default:
+			runtime.Gosched()
+		}
 	}
 }
 
