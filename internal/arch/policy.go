@@ -63,6 +63,9 @@ var may = map[string]row{
 	"bench/internal/proc":   {others: list(xsys), net: true},
 	"bench/internal/report": {net: true},
 
+	// Programs of the guide, which readers run one by one.
+	"docs/guide/time": {module: list("timer")},
+
 	// Helpers of tests: no row but theirs names them, so that only tests can
 	// import them.
 	"internal/arch":   {net: true},
