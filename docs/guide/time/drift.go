@@ -34,7 +34,7 @@ func report(how string, start time.Time) {
 func main() {
 	start := time.Now()
 	for range ticks {
-		time.Sleep(period)
+		<-time.After(period)
 		busy()
 	}
 	report("chained sleep", start)
