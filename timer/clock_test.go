@@ -198,6 +198,33 @@ func TestNoLostWake(t *testing.T) {
 	})
 }
 
+// However many come due at once, they fire in batches, in their order, and all
+// of them.
+func TestManyAtOnce(t *testing.T) {
+	const all = 10*batch + 7
+	c := newClock(t, ClockConfig{Pool: inline{}, Shards: 1})
+	var order []int
+	done := make(chan struct{})
+	s := &c.shards[0]
+	due := Now().Add(5 * time.Millisecond)
+	s.mu.Lock() // so that none fires before all are set
+	for i := range all {
+		a := &Alarm{shard: s, f: func() {
+			if order = append(order, i); len(order) == all {
+				close(done)
+			}
+		}}
+		a.timer.Init(a)
+		s.heap.Set(&a.timer, due.Add(time.Duration(i%3)))
+	}
+	s.armed(due)
+	<-done
+	for i := 1; i < all; i++ {
+		a, b := order[i-1], order[i]
+		require.True(t, a%3 < b%3 || a%3 == b%3 && a < b, "%d before %d", a, b)
+	}
+}
+
 // A callback may use its clock as anybody else.
 func TestCallbackMaySetAndStop(t *testing.T) {
 	c := newClock(t, ClockConfig{Pool: inline{}, Shards: 1})

@@ -1,5 +1,7 @@
 package timer
 
+import "math"
+
 // A Heap holds timers and fires them in the order of their instants; those of
 // one instant in the order in which they were set. The zero value is ready.
 // One goroutine owns it: every method, and every method of its timers, is
@@ -109,7 +111,11 @@ func (h *Heap) Len() int {
 // many. A timer is out of the heap before its Fire is called: when Fire
 // panics the heap is whole, the panic goes on to the caller, and the next
 // Advance fires the rest. Called from inside Fire it does nothing.
-func (h *Heap) Advance(now Time) (fired int) {
+func (h *Heap) Advance(now Time) (fired int) { return h.advance(now, math.MaxInt) }
+
+// advance fires no more than so many, those that come first. If it is as many,
+// there may be more.
+func (h *Heap) advance(now Time, most int) (fired int) {
 	if h.advancing {
 		return 0
 	}
@@ -118,9 +124,9 @@ func (h *Heap) Advance(now Time) (fired int) {
 		h.bare()
 	}
 	if h.first() <= h.now {
-		fired = h.fire(now)
+		fired = h.fire(now, most)
 	}
-	if l := h.levels; l != nil && (h.now > l.base || l.mask == 0) {
+	if l := h.levels; l != nil && (h.now > l.base || l.mask == 0) && l.next > h.now {
 		l.base = max(h.now, 0)
 	}
 	return fired
@@ -141,11 +147,11 @@ func (h *Heap) first() Time {
 	return when
 }
 
-func (h *Heap) fire(now Time) (fired int) {
+func (h *Heap) fire(now Time, most int) (fired int) {
 	h.advancing = true
 	defer h.settle()
 	began := h.seq
-	for {
+	for fired < most {
 		// A bucket goes before an entry of the instant at which it begins: it
 		// may hold one for that instant which was set earlier.
 		if l := h.levels; l != nil && l.next <= h.now && l.next == h.first() {
@@ -174,6 +180,7 @@ func (h *Heap) fire(now Time) (fired int) {
 		fired++
 		e.t.firer.Fire(now)
 	}
+	return fired
 }
 
 // number returns the last Set whose number ends in these 32 bits.
