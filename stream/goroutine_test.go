@@ -167,14 +167,15 @@ func TestSessionBudget(t *testing.T) {
 // So it does for a receiver that comes back and finds nothing: what it held was
 // the last of it.
 func TestSessionBudgetLastMessage(t *testing.T) {
-	proceed := make(chan struct{})
+	proceed, received := make(chan struct{}, 1), make(chan struct{})
 	cfg := Config{SessionBudget: 40_000, ConnWindow: h2.InitialWindow, StreamWindow: 60_000}
 	p := newPeer(t, cfg, goes("/g/Go", func(st *Stream) error {
-		<-proceed
 		for {
+			<-proceed
 			if _, err := st.Recv(); err != nil {
 				return nil
 			}
+			received <- struct{}{}
 		}
 	}))
 	p.greet()
@@ -189,8 +190,15 @@ func TestSessionBudgetLastMessage(t *testing.T) {
 		t.Fatalf("nothing withheld: %+v", s)
 	}
 	before := g.from(p).credit[0]
-	close(proceed)
+	proceed <- struct{}{}
+	<-received
+	p.poke()
+	if n := g.from(p).credit[0]; n > before {
+		t.Fatalf("credit of %d bytes for a message that is still in use", n-before)
+	}
+	proceed <- struct{}{}
 	p.await("credit", func() bool { return g.from(p).credit[0] > before })
+	close(proceed)
 }
 
 // One that holds twice its budget all the same ends.
