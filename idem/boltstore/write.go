@@ -133,6 +133,7 @@ func (t *turn) do(c *change) error {
 	// prolongs one that was just found to be over.
 	s := t.store
 	s.mu.Lock()
+	t.now = time.Now() // not before a lease that was given up since the turn began
 	s.lend(&r)
 	changed, err := c.apply(t, &r)
 	s.mu.Unlock()
