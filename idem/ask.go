@@ -18,12 +18,15 @@ const (
 // ask asks the store until it answers, ctx ends or patience does. sent is when
 // the answered question was asked: what it changed, it changed later than that.
 func ask[T any](ctx context.Context, c *Client, f func(context.Context) (T, error)) (answer T, sent time.Time, err error) {
-	whole, cancel := context.WithTimeout(ctx, or(c.Patience, 5*time.Second))
-	defer cancel()
+	end := time.Now().Add(or(c.Patience, 5*time.Second))
 	var said error // the last that is not only that time was up
 	for try := 0; ; try++ {
-		one, cancel := context.WithTimeout(whole, or(c.Try, time.Second))
 		sent = time.Now()
+		limit := sent.Add(or(c.Try, time.Second))
+		if limit.After(end) {
+			limit = end
+		}
+		one, cancel := context.WithDeadline(ctx, limit)
 		answer, err = f(one)
 		cancel()
 		if err == nil || errors.Is(err, ErrRefused) {
@@ -33,7 +36,8 @@ func ask[T any](ctx context.Context, c *Client, f func(context.Context) (T, erro
 		if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, os.ErrDeadlineExceeded) {
 			said = err
 		}
-		if pause(whole, backoff(try)) != nil {
+		next := backoff(try)
+		if !time.Now().Add(next).Before(end) || pause(ctx, next) != nil {
 			return answer, sent, errors.Join(cmp.Or(said, err), ctx.Err())
 		}
 	}

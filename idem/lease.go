@@ -39,13 +39,12 @@ type lease struct {
 	hold   Hold
 	policy Policy
 
-	ctx    *fenced
-	beats  context.Context // of heartbeats in flight; ends with stop
-	cancel context.CancelFunc
-	busy   sync.WaitGroup // heartbeats in flight
+	ctx  *fenced
+	busy sync.WaitGroup // heartbeats in flight: one at most
 
 	mu      sync.Mutex
 	stopped bool
+	cancel  context.CancelFunc // ends the one in flight; nil before the first
 	beat    alarm
 	fuse    alarm
 }
@@ -53,7 +52,6 @@ type lease struct {
 func newLease(ctx context.Context, c *Client, j *job, h Hold, sent time.Time) *lease {
 	l := &lease{client: c, name: j.name, hold: h, policy: j.policy}
 	l.ctx = newFenced(ctx, l.safe(sent), &c.fenced)
-	l.beats, l.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.beat = c.alarms().after(l.policy.Lease/3, l.pulse)
@@ -70,8 +68,10 @@ func (l *lease) stop() {
 	l.stopped = true
 	l.beat.Stop()
 	l.fuse.Stop()
+	if l.cancel != nil {
+		l.cancel()
+	}
 	l.mu.Unlock()
-	l.cancel()
 	l.busy.Wait()
 	l.ctx.end(context.Canceled)
 }
@@ -83,12 +83,14 @@ func (l *lease) pulse() {
 		l.mu.Unlock()
 		return
 	}
-	l.busy.Add(1) // under mu, so that stop waits for all there are
-	l.mu.Unlock()
+	l.busy.Add(1) // under mu, so that stop waits for it
 	defer l.busy.Done()
-
-	ctx, cancel := context.WithTimeout(l.beats, l.policy.Lease/3)
+	// The caller may have left: as long as fn runs, the lease is renewed.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(l.ctx), l.policy.Lease/3)
 	defer cancel()
+	l.cancel = cancel
+	l.mu.Unlock()
+
 	next := l.policy.Lease / 3
 	switch v, err := l.renew(ctx, nil, 0); {
 	case v == Lost || v == Conflict:
