@@ -15,9 +15,9 @@ import (
 )
 
 // replicaOf starts a server that follows another, and waits until it is level.
-func replicaOf(t *testing.T, primary *server) *server {
+func replicaOf(t *testing.T, primary string) *server {
 	t.Helper()
-	host, port, _ := net.SplitHostPort(primary.addr)
+	host, port, _ := net.SplitHostPort(primary)
 	r := startServer(t, "--replicaof", host+" "+port)
 	until(t, "the replica is level", func() bool {
 		return strings.Contains(r.do(t, "INFO", "replication").(string), "master_link_status:up")
@@ -28,7 +28,7 @@ func replicaOf(t *testing.T, primary *server) *server {
 // TestReplicas: a grant counts when a replica has it, and not before.
 func TestReplicas(t *testing.T) {
 	primary := startServer(t)
-	replica := replicaOf(t, primary)
+	replica := replicaOf(t, primary.addr)
 	s := open(t, primary.addr, redis.Config{Replicas: 1, ReplicaTimeout: 50 * time.Millisecond})
 	idemtest.TestStore(t, func(*testing.T) idem.Store { return s })
 
@@ -48,22 +48,43 @@ func TestReplicas(t *testing.T) {
 }
 
 // TestPromotion: what was acknowledged with a replica is there when that takes
-// over from a primary that died.
+// over from a primary that died. Without asking for a replica it is not, which
+// is the control: everything that the replica had not heard of is done again.
 func TestPromotion(t *testing.T) {
-	primary := startServer(t)
-	replica := replicaOf(t, primary)
-	c := &idem.Client{Store: open(t, primary.addr, redis.Config{Replicas: 1})}
-	for i := range 100 {
-		_, err := c.Do(bg, idem.Key{Operation: "p", ID: fmt.Sprint(i)}, nil, redo, result(fmt.Sprint(i)))
-		ok(t, err)
+	for replicas, again := range []uint64{100, 0} {
+		t.Run(fmt.Sprintf("%d replicas", replicas), func(t *testing.T) {
+			primary := startServer(t)
+			p := startProxy(t, primary.addr)
+			replica := replicaOf(t, p.addr)
+			if replicas == 0 {
+				p.set(func(bool, []byte) verdict { return verdict{} })
+			}
+			before := &idem.Client{Store: open(t, primary.addr, redis.Config{Replicas: replicas})}
+			after := promoted(t, before, primary, replica)
+			s := after.Stats()
+			t.Logf("%d of 100 done a second time", s.Ran)
+			check(t, s.Ran == again && s.Replayed == 100-again, "stats", s)
+		})
 	}
+}
+
+// promoted does a hundred keys, kills the primary, has the replica take over,
+// and does them again.
+func promoted(t *testing.T, c *idem.Client, primary, replica *server) *idem.Client {
+	t.Helper()
+	all := func(c *idem.Client) {
+		t.Helper()
+		for i := range 100 {
+			r, err := c.Do(bg, idem.Key{Operation: "p", ID: fmt.Sprint(i)}, nil, redo, result(fmt.Sprint(i)))
+			check(t, err == nil && string(r.Result) == fmt.Sprint(i), "result", err)
+		}
+	}
+	all(c)
 	primary.kill()
 	replica.do(t, "REPLICAOF", "NO", "ONE")
 	c = &idem.Client{Store: open(t, replica.addr, redis.Config{})}
-	for i := range 100 {
-		r, err := c.Do(bg, idem.Key{Operation: "p", ID: fmt.Sprint(i)}, nil, redo, never(t))
-		check(t, err == nil && string(r.Result) == fmt.Sprint(i), "replay", err)
-	}
+	all(c)
+	return c
 }
 
 // startCluster starts two nodes that share the slots.
