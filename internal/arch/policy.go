@@ -58,10 +58,13 @@ var may = map[string]row{
 	"internal/drive": {module: list("conn", "poller")},
 	"cmd/echo":       {module: list("conn", "poller", "netconn", "metrics", "internal/echo", "internal/drive"), net: true},
 	"bench": {module: list("conn", "netconn", "internal/echo", "internal/drive",
-		"bench/internal/line", "bench/internal/proc", "bench/internal/report"), net: true},
-	"bench/internal/line":   {net: true},
-	"bench/internal/proc":   {others: list(xsys), net: true},
-	"bench/internal/report": {net: true},
+		"bench/internal/line", "bench/internal/proc", "bench/internal/report",
+		"bench/internal/life", "bench/internal/lateness"), net: true},
+	"bench/internal/life":     {module: list("timer", "bench/internal/proc"), net: true},
+	"bench/internal/lateness": {module: list("timer", "bench/internal/proc"), net: true},
+	"bench/internal/line":     {module: list("bench/internal/proc"), net: true},
+	"bench/internal/proc":     {others: list(xsys), net: true},
+	"bench/internal/report":   {net: true},
 
 	// Programs of the guide, which readers run one by one.
 	"docs/guide/time": {module: list("timer")},
