@@ -80,8 +80,9 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 // Close closes the connections. Calls in flight get errors.
 func (s *Store) Close() error { return s.client.Close() }
 
-// newClient makes a client that sends nothing twice by itself: whoever asks
-// knows for how long that makes sense. It notices a context's deadline, and
+// newClient makes a client that does not try again by itself: whoever asks knows
+// for how long that makes sense. (In a cluster go-redis follows redirections,
+// and with them asks up to three times.) It notices a context's deadline, and
 // closes a connection on which an answer did not come in time.
 func newClient(cfg Config) goredis.UniversalClient {
 	dialer := &netconn.Dialer{Runtime: cfg.Runtime, Timeout: cfg.Timeout}

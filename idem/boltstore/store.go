@@ -113,21 +113,6 @@ func (s *Store) Close() error {
 	return s.db.Close()
 }
 
-// Stats counts what a Store has done.
-type Stats struct {
-	Records int64
-	Commits uint64 // transactions written, each with one fdatasync of the data and one of the root
-	Changes uint64 // written in them
-	Refused uint64 // claims that found no room
-	Broken  bool
-}
-
-// Stats returns the counts. They are read one after the other.
-func (s *Store) Stats() Stats {
-	return Stats{Records: s.count.Load(), Commits: s.commits.Load(), Changes: s.changes.Load(),
-		Refused: s.refused.Load(), Broken: s.broken.Load()}
-}
-
 // Begin implements idem.Store. Only a claim that is granted is written.
 func (s *Store) Begin(ctx context.Context, name string, c idem.Claim) (g idem.Grant, err error) {
 	r, err := s.Lookup(ctx, name)
