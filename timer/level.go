@@ -48,6 +48,7 @@ type levels struct {
 	first   int  // that bucket
 	n       int  // timers
 	inUse   int  // buckets
+	gone    int  // stopped since the last sweep: so many slots at most point to one that is
 	few     int  // as the constants, but for tests
 	direct  int
 	mask    uint16 // levels that have a bucket in use

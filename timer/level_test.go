@@ -39,6 +39,20 @@ func (l *levels) check() error {
 	for at := l.free; at != 0; at = l.runs[at].next {
 		runs++
 	}
+	pointing := 0
+	for r := range l.runs {
+		for i, s := range l.slots(int32(r)) {
+			if s.t == nil || l.runs[r].taken>>i&1 != 0 {
+				continue
+			}
+			if pointing++; l.runs[r].taken == 0 {
+				return fmt.Errorf("run %d is free and points to a timer", r)
+			}
+		}
+	}
+	if pointing > l.gone || l.gone > l.n/2+keep {
+		return fmt.Errorf("%d slots point to timers that have left, %d said, with %d set", pointing, l.gone, l.n)
+	}
 	if n != l.n || inUse != l.inUse || runs != len(l.runs)-1 || first != l.next {
 		return fmt.Errorf("%d timers of %d, %d buckets of %d, %d runs of %d, first at %d, not %d",
 			n, l.n, inUse, l.inUse, runs, len(l.runs)-1, first, l.next)
@@ -53,11 +67,11 @@ func (l *levels) checkRun(b int, at int32) (held int, err error) {
 	}
 	for i := at << runBits; i < (at+1)<<runBits; i++ {
 		t := l.at(i).t
-		if taken := r.taken>>(i&(runSlots-1))&1 == 1; taken != (t != nil) {
-			return 0, fmt.Errorf("slot %d: taken %v, timer %p", i, taken, t)
+		if r.taken>>(i&(runSlots-1))&1 == 0 {
+			continue // whoever it points to has left
 		}
 		if t == nil {
-			continue
+			return 0, fmt.Errorf("slot %d: taken by nobody", i)
 		}
 		held++
 		if t.place != inLevels|i || t.when < l.begin(b) || l.begin(b) <= l.base {

@@ -11,10 +11,11 @@ import "math/bits"
 //	│    7 ├──►│ t t . t     ├─►│ . t t t . t ├─►│ t t . t t t ├─► run 7
 //	└──────┘   └─────────────┘  └─────────────┘  └─────────────┘
 //
-// So a timer that is stopped is out at the cost of its own slot: it leaves a
-// gap, and the last one of a run gives the run back. In a list of single timers
-// both neighbours would have to be touched, and in an array the one that fills
-// the gap: in a million timers each of them is a cache miss.
+// So a timer that is stopped is out at the cost of its own bit: it leaves a gap,
+// and the last one of a run gives the run back. In a list of single timers both
+// neighbours would have to be touched, and in an array the one that fills the
+// gap: in a million timers each of them is a cache miss. So is its own slot,
+// which therefore still points to it, until many do and all are swept in one go.
 const (
 	runBits  = 4 // 16 slots, four cache lines
 	runSlots = 1 << runBits
@@ -72,15 +73,22 @@ func (s *slab) grow() {
 	s.pages = append(s.pages, new(page))
 	s.runs = append(s.runs, make([]run, pageRuns)...)
 	for r := len(s.runs) - 1; r >= max(first, 1); r-- {
-		s.release(int32(r))
+		s.runs[r].next, s.free = s.free, int32(r)
 	}
 	s.runs[0].taken = 1<<runSlots - 1
 }
 
-// release gives back a run whose slots are empty.
+// release gives back a run, with slots that hold nothing.
 func (s *slab) release(r int32) {
+	clear(s.slots(r))
 	s.runs[r] = run{next: s.free}
 	s.free = r
+}
+
+// slots returns those of a run.
+func (s *slab) slots(r int32) []slot {
+	i := r << runBits & (pageRuns*runSlots - 1)
+	return s.pages[uint32(r)>>pageBits][i : i+runSlots]
 }
 
 // link makes a run the first of the ring.
@@ -125,18 +133,36 @@ func (l *levels) put(b int, e entry) {
 	l.n++
 }
 
-// take removes a timer. Its slot holds no timer that is gone.
+// take removes a timer. Its slot still points to it.
 func (l *levels) take(t *Timer) {
 	i, r := l.own(t)
-	l.at(i).t = nil
 	taken := r.taken &^ (1 << (i % runSlots))
 	r.taken = taken
 	l.n--
 	if taken == 0 {
 		l.withdraw(i >> runBits)
 	}
+	if l.gone++; l.gone > l.n/2+keep {
+		l.sweep()
+	}
 	if l.n%runSlots == 0 {
 		l.shrink()
+	}
+}
+
+// sweep lets go of the timers that were stopped. It goes through all slots in
+// order, once for so many stops as there are timers for two.
+func (l *levels) sweep() {
+	l.gone = 0
+	for r := range l.runs {
+		gaps := ^l.runs[r].taken
+		if gaps == 0 || gaps == 1<<runSlots-1 { // full, or free
+			continue
+		}
+		slots := l.slots(int32(r))
+		for ; gaps != 0; gaps &= gaps - 1 {
+			slots[bits.TrailingZeros16(gaps)].t = nil
+		}
 	}
 }
 
@@ -180,7 +206,6 @@ func (l *levels) drain(at int32, to *[runSlots]entry) (n int, next int32) {
 	for left := l.runs[at].taken; left != 0; left &= left - 1 {
 		s := l.at(at<<runBits | int32(bits.TrailingZeros16(left)))
 		to[n] = entry{when: s.t.when, seq: s.seq, t: s.t}
-		s.t = nil
 		n++
 	}
 	l.n -= n
@@ -198,7 +223,7 @@ func (l *levels) shrink() {
 		return
 	}
 	old, buckets := l.slab, l.buckets
-	l.slab, l.n, l.inUse = slab{}, 0, 0
+	l.slab, l.n, l.inUse, l.gone = slab{}, 0, 0, 0
 	for range 2*need>>pageBits + 1 {
 		l.grow()
 	}
