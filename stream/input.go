@@ -26,8 +26,12 @@ func (k *sink) Request(b *h2.Block, end bool) {
 	st.req = s.request(b)
 	timeout, ok := timeoutOf(b)
 	switch {
+	case st.req.status != "" && !end:
+		// Answered when something has followed that is well-formed: what is
+		// not HTTP/2 either deserves an error of that.
+		st.flags |= refusing
 	case st.req.status != "":
-		st.refuseHTTP(st.req.status, st.req.fault.Message)
+		st.refuseHTTP()
 	case st.req.fault != nil:
 		st.finish(st.req.fault)
 	case !ok:
@@ -70,15 +74,16 @@ func (st *Stream) begin(timeout time.Duration, end bool) {
 
 // refuseHTTP answers a request that is not gRPC: with a status of HTTP and a
 // line of text.
-func (st *Stream) refuseHTTP(code, text string) {
+func (st *Stream) refuseHTTP() {
 	s := st.sess
-	block := h2.AppendField(s.lane.block[:0], ":status", code)
+	st.flags &^= refusing
+	block := h2.AppendField(s.lane.block[:0], ":status", st.req.status)
 	block = h2.AppendField(block, "content-type", "text/plain")
 	s.core.SendHeaders(&st.h, block, false)
 	s.lane.block = block[:0]
 	st.flags |= headerSent | plainEnd
 	b := NewBuffer(0)
-	b.plain, b.b, b.head = true, append(b.b[:0], text...), 0
+	b.plain, b.b, b.head = true, append(b.b[:0], st.req.fault.Message...), 0
 	st.count(b)
 	st.enqueue(b)
 	st.finish(st.req.fault)
@@ -93,7 +98,10 @@ func (k *sink) Headers(h *h2.Stream[*Stream], _ *h2.Block, _ bool) {
 func (k *sink) Data(h *h2.Stream[*Stream], p []byte, end bool) {
 	s, st := (*Session)(k), h.Owner
 	s.measure(len(p))
-	if st.flags&finishing == 0 {
+	switch {
+	case st.flags&refusing != 0:
+		st.refuseHTTP()
+	case st.flags&finishing == 0:
 		st.receive(p, end)
 	}
 	st.owed += int32(len(p))
@@ -296,6 +304,10 @@ func (st *Stream) peerDone() {
 		return
 	}
 	st.flags |= halfClosed
+	if st.flags&refusing != 0 {
+		st.refuseHTTP()
+		return
+	}
 	switch {
 	case st.in != nil && st.in.asm.Begun():
 		st.finish(&Status{Code: Internal, Message: "the request ends inside a message"})

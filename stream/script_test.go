@@ -136,7 +136,7 @@ func (w *theatre) methods(s *Server) {
 	opens := func(h Handler) func(st *Stream) (Handler, error) {
 		return func(st *Stream) (Handler, error) {
 			w.streams[int(st.h.ID())] = st
-			w.event("open %d %v", st.h.ID(), st.Header())
+			w.event("open %d %q", st.h.ID(), st.Header())
 			return h, nil
 		}
 	}

@@ -52,6 +52,7 @@ const (
 	hasHalf                      // optional interfaces of handler
 	hasDrained
 	halfClosed // the peer sends no more
+	refusing   // not gRPC: to be answered with a status of HTTP
 	toldFull   // stands in the session's list of those to tell Drained
 )
 
