@@ -243,8 +243,9 @@ func (c *Clock) plan() Time {
 
 // fire runs what is due in all shards.
 func (c *Clock) fire() {
+	now := Now()
 	for i := range c.shards {
-		if s := &c.shards[i]; Time(s.first.Load()) <= s.now() {
+		if s := &c.shards[i]; s.mono(Time(s.first.Load())) <= now {
 			c.todo = s.fire(c.todo)
 		}
 	}

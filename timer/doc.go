@@ -1,4 +1,12 @@
-// Package timer says which deadline is next.
+// Package timer says which deadline is next, and waits for it.
+//
+// There are two ways in. A Heap is for whoever has a loop of his own: it has no
+// goroutine, no lock and no clock. A Clock is for everybody else: functions,
+// channels and contexts that end, as package time and context have them, and
+// tickers on a grid, with as much precision as is asked for. A Clock is heaps
+// behind locks, and one goroutine that sleeps.
+//
+// # The heap
 //
 //	 owner's goroutine                    Heap
 //	┌──────────────────┐  Set, Stop   ┌─────────────┐ near ┌─────────────┐
@@ -14,10 +22,9 @@
 //	         │                     └──────────────────────────┘       │
 //	         └──────────────────────── Fire ──────────────────────────┘
 //
-// A Heap has no goroutine, no lock and no clock. It belongs to one goroutine,
-// commonly an event loop, which asks Next how long it may sleep and calls
-// Advance with the present instant when it woke. A Timer lives inside what it
-// times; setting one allocates nothing.
+// It belongs to one goroutine, commonly an event loop, which asks Next how long
+// it may sleep and calls Advance with the present instant when it woke. A Timer
+// lives inside what it times; setting one allocates nothing.
 //
 // Near timers are in a 4-ary heap, ordered by instant to the nanosecond, then by
 // the order of setting. Once there are 2048 timers, far ones wait in levels of
@@ -51,4 +58,15 @@
 // 1,000,000 timers 27 / 19 / 17 bytes in the heap and the levels. Timers that
 // were stopped leave gaps, for which up to four times as much may be kept. Now
 // takes some 30 ns.
+//
+// # The clock
+//
+// A Clock spreads timers over locks, so that goroutines that run side by side do
+// not meet, and wakes its goroutine only for an instant that is before all others.
+// What is due runs on a Pool, or for a Ticker's Func on the clock itself. How
+// punctual it is depends on Precision, whose comment has the figures, and on a P
+// being free, for which there is a Spare. It follows the wall clock when that is
+// set, and knows when the machine was suspended (Base, Step).
+//
+// The guide's chapter on time explains all this from the beginning: docs/guide.
 package timer

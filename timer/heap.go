@@ -66,7 +66,9 @@ func (h *Heap) arm(t *Timer, when Time) {
 }
 
 // Stop disarms t and reports whether it was active. A timer that is due and
-// stopped by another one's Fire in the same Advance does not fire.
+// stopped by another one's Fire in the same Advance does not fire. The heap may
+// go on pointing to it, and so keep from the collector what it is embedded in:
+// at most to as many as half of those that are set, and 1024.
 func (h *Heap) Stop(t *Timer) bool { return stop(h, t, (*levels).take, (*Heap).leave) }
 
 // stop is what of Stop stands at the caller's, see set.
