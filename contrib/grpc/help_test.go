@@ -1,0 +1,131 @@
+package grpc_test
+
+import (
+	"context"
+	"net"
+	"testing"
+	"time"
+
+	stock "google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	testgrpc "google.golang.org/grpc/interop/grpc_testing"
+	testpb "google.golang.org/grpc/interop/grpc_testing"
+
+	"github.com/weir-go/weir/conn"
+	"github.com/weir-go/weir/contrib/grpc"
+	"github.com/weir-go/weir/internal/leak"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
+
+// patience bounds waits that end at once unless something is broken.
+const patience = 30 * time.Second
+
+// serve starts a Server, and looks at its end that nothing of it is left.
+func serve(t testing.TB, cfg grpc.Config, register func(stock.ServiceRegistrar)) (*grpc.Server, *conn.Runtime, string) {
+	t.Helper()
+	rt, err := conn.Start(conn.Config{Loops: 2})
+	ok(t, err)
+	srv := grpc.NewServer(cfg)
+	register(srv)
+	addr, err := conn.ParseAddr("127.0.0.1:0")
+	ok(t, err)
+	ln, err := rt.Listen(addr, srv.Serve)
+	ok(t, err)
+	t.Cleanup(func() {
+		srv.Close()
+		rt.Close()
+		if s := srv.Core().Stats(); s.Sessions != 0 || s.Streams != 0 || s.Held != 0 {
+			t.Errorf("at the end: %d sessions, %d streams, %d bytes held", s.Sessions, s.Streams, s.Held)
+		}
+		if b := rt.Stats().BudgetUsed; b != 0 {
+			t.Errorf("at the end: %d bytes of the runtime's budget", b)
+		}
+	})
+	return srv, rt, ln.Addr().String()
+}
+
+// serveStock starts grpc-go's server.
+func serveStock(t testing.TB, register func(stock.ServiceRegistrar), o ...stock.ServerOption) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ok(t, err)
+	srv := stock.NewServer(o...)
+	register(srv)
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(ln) }()
+	t.Cleanup(func() {
+		srv.Stop()
+		ok(t, <-served)
+	})
+	return ln.Addr().String()
+}
+
+// dial connects grpc-go's client.
+func dial(t testing.TB, addr string, o ...stock.DialOption) *stock.ClientConn {
+	t.Helper()
+	o = append(o, stock.WithTransportCredentials(insecure.NewCredentials()))
+	cc, err := stock.NewClient("passthrough:///"+addr, o...)
+	ok(t, err)
+	t.Cleanup(func() { cc.Close() })
+	return cc
+}
+
+// service is the gRPC project's test service, each method a function.
+type service struct {
+	testgrpc.UnimplementedTestServiceServer
+	unary  func(ctx context.Context, req *testpb.SimpleRequest) (*testpb.SimpleResponse, error)
+	output func(req *testpb.StreamingOutputCallRequest, ss testgrpc.TestService_StreamingOutputCallServer) error
+	input  func(ss testgrpc.TestService_StreamingInputCallServer) error
+	duplex func(ss testgrpc.TestService_FullDuplexCallServer) error
+}
+
+func (s *service) register(r stock.ServiceRegistrar) { testgrpc.RegisterTestServiceServer(r, s) }
+
+func (s *service) UnaryCall(ctx context.Context, req *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+	if s.unary == nil {
+		return s.UnimplementedTestServiceServer.UnaryCall(ctx, req)
+	}
+	return s.unary(ctx, req)
+}
+
+func (s *service) StreamingOutputCall(req *testpb.StreamingOutputCallRequest, ss testgrpc.TestService_StreamingOutputCallServer) error {
+	return s.output(req, ss)
+}
+
+func (s *service) StreamingInputCall(ss testgrpc.TestService_StreamingInputCallServer) error {
+	return s.input(ss)
+}
+
+func (s *service) FullDuplexCall(ss testgrpc.TestService_FullDuplexCallServer) error {
+	return s.duplex(ss)
+}
+
+func within(t testing.TB) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func ok(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func want[T comparable](t testing.TB, got, expected T) {
+	t.Helper()
+	if got != expected {
+		t.Fatalf("got %v, want %v", got, expected)
+	}
+}
+
+// text is a message with text in it.
+func text(s string) *testpb.SimpleResponse {
+	return &testpb.SimpleResponse{Payload: &testpb.Payload{Body: []byte(s)}}
+}
+
+func chunk(s string) *testpb.StreamingOutputCallResponse {
+	return &testpb.StreamingOutputCallResponse{Payload: &testpb.Payload{Body: []byte(s)}}
+}

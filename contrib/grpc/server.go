@@ -1,0 +1,86 @@
+package grpc
+
+import (
+	"context"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/stats"
+
+	"github.com/weir-go/weir/conn"
+	"github.com/weir-go/weir/stream"
+)
+
+// Config says how a Server works. The zero value does.
+type Config struct {
+	stream.Config // limits, keepalive, compression (see Compressor)
+
+	// Interceptors, outermost first, as with grpc.ChainUnaryInterceptor and
+	// grpc.ChainStreamInterceptor. nil: none.
+	UnaryInterceptors  []grpc.UnaryServerInterceptor
+	StreamInterceptors []grpc.StreamServerInterceptor
+
+	// Stats are told of calls, not of connections. The context that TagRPC
+	// returns is the handler's. Lengths on the wire are 0 for compressed
+	// messages. nil: nobody.
+	Stats []stats.Handler
+
+	// Inline reports whether a unary method, "/package.Service/Method", is
+	// served on the loop: no goroutine changes hands, which is several times
+	// cheaper, but the method and its interceptors must not block. It is asked
+	// once per method when that is registered. nil: no.
+	Inline func(method string) bool
+
+	// Unknown serves methods that nobody has registered, as
+	// grpc.UnknownServiceHandler: the first argument is nil. Stream
+	// interceptors see it as a stream of both sides. nil: Unimplemented.
+	Unknown grpc.StreamHandler
+}
+
+// Server is a grpc.ServiceRegistrar over package stream. Services are registered
+// before the first connection; its other methods may be called from any
+// goroutine.
+type Server struct {
+	cfg       Config
+	core      *stream.Server
+	unary     grpc.UnaryServerInterceptor  // the chain; nil: none
+	streaming grpc.StreamServerInterceptor // likewise
+	services  map[string]*service
+}
+
+var _ grpc.ServiceRegistrar = (*Server)(nil)
+
+// NewServer makes a Server without services.
+func NewServer(cfg Config) *Server {
+	s := &Server{
+		cfg:       cfg,
+		core:      stream.NewServer(cfg.Config),
+		unary:     chainUnary(cfg.UnaryInterceptors),
+		streaming: chainStream(cfg.StreamInterceptors),
+		services:  make(map[string]*service),
+	}
+	if cfg.Unknown != nil {
+		m := &method{srv: s, clientStreams: true, serverStreams: true, handler: cfg.Unknown}
+		if err := s.core.Unknown(stream.Method{Go: m.serve}); err != nil {
+			panic(err) // Go is set: cannot be
+		}
+	}
+	return s
+}
+
+// Serve makes the handler of a connection: it is what conn.Runtime's Listen
+// takes. After Shutdown and Close it refuses.
+func (s *Server) Serve(c *conn.Conn) conn.Handler { return s.core.Serve(c) }
+
+// Core returns the server of package stream underneath, for methods that are
+// served by callbacks next to generated ones, and for its Stats.
+func (s *Server) Core() *stream.Server { return s.core }
+
+// Shutdown takes no new sessions and calls and waits until those there are have
+// ended; when ctx ends first, it closes the rest and returns ctx's error.
+// Streams that live on without a goroutine count: Close their topics first, or
+// give ctx a deadline. Never call it from an inline method.
+func (s *Server) Shutdown(ctx context.Context) error { return s.core.Shutdown(ctx) }
+
+// Close ends all sessions now. Handlers find their contexts cancelled and may
+// still run when it returns. Never call it from an inline method.
+func (s *Server) Close() error { return s.core.Close() }
