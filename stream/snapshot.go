@@ -49,8 +49,7 @@ func (sub *Subscription) sendSnapshot() bool {
 		if !sub.out.push(m) {
 			return false
 		}
-		x.snapshot[0] = nil
-		x.snapshot = x.snapshot[1:]
+		x.snapshot = x.snapshot[1:] // the slice is the user's, who may give it to others
 		m.Release()
 	}
 	x.snapshot = nil

@@ -26,6 +26,16 @@ func TestCancel(t *testing.T) {
 		if where != "joining" {
 			r.settle()
 		}
+		sent := 0
+		if where == "live" || where == "filtered" {
+			sent = 1
+			number(t, topic, "")
+			number(t, topic, "")
+			r.settle()
+		}
+		if where == "live" {
+			sent = 2
+		}
 		if where == "behind" {
 			f.stall()
 			number(t, topic, "")
@@ -37,7 +47,10 @@ func TestCancel(t *testing.T) {
 		f.give(1)
 		number(t, topic, "")
 		r.settle()
-		if f.pushes != 0 || f.over || told != 1 || topic.Len() != 0 || f.source != nil {
+		if n := sub.Stats().Sent; n != uint64(sent) {
+			t.Errorf("%s: %d sent, want %d", where, n, sent)
+		}
+		if f.pushes != sent || f.over || told != 1 || topic.Len() != 0 || f.source != nil {
 			t.Errorf("%s: %d pushes, stream over %v, told %d times, %d subscribers", where, f.pushes, f.over, told, topic.Len())
 		}
 		checkLeftovers(t, r, topic)
@@ -156,6 +169,83 @@ func TestSeveralTopics(t *testing.T) {
 			t.Errorf("topic %d has %d subscribers", i, topic.Len())
 		}
 		checkLeftovers(t, r, topic)
+	}
+}
+
+// Room that comes little by little is shared among the topics.
+func TestSeveralTopicsTakeTurns(t *testing.T) {
+	r := newRig(1)
+	f := r.stream(t, r.session(0))
+	for i := range 2 {
+		topic := newTopic(r, TopicConfig{})
+		mustSubscribe(t, topic, f, SubOptions{From: 1})
+		for range 10 {
+			if _, err := topic.Publish([]byte{'a' + byte(i)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	f.stall()
+	r.settle()
+	for range 10 {
+		f.give(1)
+	}
+	if got := f.take(); got != "b a b a b a b a b a" && got != "a b a b a b a b a b" {
+		t.Error(got)
+	}
+}
+
+// A topic that lets go of the stream in the middle of a pull does not keep the
+// others from theirs.
+func TestSeveralTopicsOneCloses(t *testing.T) {
+	for turns := range 3 {
+		for closed := range 3 {
+			r := newRig(1)
+			f := r.stream(t, r.session(0))
+			var topics []*Topic
+			for range 3 {
+				topic := newTopic(r, TopicConfig{})
+				topics = append(topics, topic)
+				mustSubscribe(t, topic, f, SubOptions{Ended: func(error) {}})
+			}
+			r.settle()
+			f.stall()
+			for i, topic := range topics {
+				if _, err := topic.Publish([]byte{'a' + byte(i)}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			topics[closed].Close(nil)
+			r.settle()
+			f.source.(*bundle).turn += turns
+			f.give(anyRoom)
+			if len(f.got) != 3 || topics[closed].Len() != 0 {
+				t.Errorf("turn %d, %d closed: got %v", turns, closed, f.got)
+			}
+		}
+	}
+}
+
+// All topics may let go in one pull.
+func TestSeveralTopicsAllClose(t *testing.T) {
+	r := newRig(1)
+	f := r.stream(t, r.session(0))
+	var topics []*Topic
+	for range 2 {
+		topic := newTopic(r, TopicConfig{})
+		topics = append(topics, topic)
+		mustSubscribe(t, topic, f, SubOptions{Ended: func(error) {}})
+	}
+	r.settle()
+	f.stall()
+	for _, topic := range topics {
+		number(t, topic, "")
+		topic.Close(nil)
+	}
+	r.settle()
+	f.give(anyRoom)
+	if got := f.take(); got != "1 1" || f.source != nil {
+		t.Errorf("got %q, still hung: %v", got, f.source)
 	}
 }
 
@@ -284,4 +374,90 @@ func TestOneFlushForEachSession(t *testing.T) {
 			t.Errorf("session %d: %d flushes, depth %d", i, n, s.depth)
 		}
 	}
+}
+
+// A session that breaks while the round goes on takes its group along; those
+// behind it in the round are served all the same.
+func TestGroupLeavesDuringRound(t *testing.T) {
+	for broken := range 3 {
+		r := newRig(1)
+		topic := newTopic(r, TopicConfig{})
+		var sessions []*fakeSession
+		var streams []*fakeStream
+		for i := range 9 {
+			if i < 3 {
+				sessions = append(sessions, r.session(0))
+			}
+			f := r.stream(t, sessions[i%3])
+			streams = append(streams, f)
+			mustSubscribe(t, topic, f, SubOptions{})
+		}
+		r.settle()
+		sessions[broken].onFlush = func() {
+			for i := broken; i < 9; i += 3 {
+				streams[i].close()
+			}
+			sessions[broken].onFlush = nil
+		}
+		for range 3 {
+			number(t, topic, "")
+			r.settle()
+		}
+		for i, f := range streams {
+			if got := f.take(); i%3 != broken && got != "1 2 3" {
+				t.Errorf("session %d broke: %d got %q", broken, i, got)
+			}
+		}
+		checkLeftovers(t, r, topic)
+	}
+}
+
+// A stream that is pulled while its group is being served gets what the others
+// get, once.
+func TestPullDuringServe(t *testing.T) {
+	for actor := range 3 {
+		r := newRig(1)
+		topic := newTopic(r, TopicConfig{Gap: gapText})
+		s := r.session(0)
+		var streams []*fakeStream
+		for range 4 {
+			f := r.stream(t, s)
+			streams = append(streams, f)
+			mustSubscribe(t, topic, f, SubOptions{})
+		}
+		r.settle()
+		streams[3].stall()
+		number(t, topic, "")
+		r.settle()
+		streams[actor].onPush = func(*Message) { streams[3].give(anyRoom) }
+		for range 2 {
+			number(t, topic, "")
+			number(t, topic, "")
+			r.settle()
+		}
+		for i, f := range streams {
+			if got := f.take(); got != "1 2 3 4 5" {
+				t.Errorf("during the push to %d: %d got %q", actor, i, got)
+			}
+		}
+		checkLeftovers(t, r, topic)
+	}
+}
+
+// What is left of a snapshot is let go with its stream.
+func TestLeaveDuringSnapshot(t *testing.T) {
+	r := newRig(1)
+	topic := newTopic(r, TopicConfig{})
+	f := r.stream(t, r.session(0))
+	f.room = 1
+	state := []*Message{NewMessage([]byte("a")), NewMessage([]byte("b")), NewMessage([]byte("c"))}
+	mustSubscribe(t, topic, f, SubOptions{Snapshot: func() ([]*Message, uint64) { return state, 0 }})
+	r.settle()
+	f.close()
+	for i, m := range state {
+		if m == nil || m.refs.Load() != 0 {
+			t.Errorf("part %d: %+v", i, m)
+		}
+	}
+	checkLeftovers(t, r, topic)
 }
