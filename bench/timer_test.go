@@ -64,7 +64,7 @@ func TestTimerRun(t *testing.T) {
 		"<!-- area echo -->\n\nkept\n", "![Lateness of a tick every 1 ms](doc-timer-1ms.svg)",
 		"| Heap, set: ratio (1,000) |", "| Clock, set and stop at once: ratio (1 goroutine) |", "| Ticker, idle, Exact, p99 µs (1ms) |",
 		"p99.9 of Exact with a Spare: ratio to package time without (1ms) |", "unreported, % (all cases) | 0.00 | 0.00 | yes |",
-		"#### Lateness and processor time by precision, idle", "#### Ticks of 1 ms, the same work on a timer.Spare",
+		"#### Lateness and processor time by precision, idle", "#### Ticks of 1 ms, the same work on a spare.Pool",
 	} {
 		if !strings.Contains(string(page), want) {
 			t.Errorf("no %q in the document", want)

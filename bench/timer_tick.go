@@ -18,14 +18,14 @@ const (
 	idle   load = "idle"   // nothing
 	burnt  load = "burnt"  // other processes compute, one a core
 	inside load = "inside" // goroutines of the ticker's process compute, one a P
-	spare  load = "spare"  // the same goroutines, on a timer.Spare
+	spare  load = "spare"  // the same goroutines, on a spare.Pool
 )
 
 var loadNames = map[load]string{
 	idle:   "idle",
 	burnt:  "all cores burnt by other processes",
 	inside: "all Ps burnt inside the process",
-	spare:  "the same work on a timer.Spare",
+	spare:  "the same work on a spare.Pool",
 }
 
 // tickCase is one load and one period.

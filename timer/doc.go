@@ -65,7 +65,7 @@
 // not meet, and wakes its goroutine only for an instant that is before all others.
 // What is due runs on a Pool, or for a Ticker's Func on the clock itself. How
 // punctual it is depends on Precision, whose comment has the figures, and on a P
-// being free, for which there is a Spare. It follows the wall clock when that is
+// being free, for which there is package timer/spare. It follows the wall clock when that is
 // set, and knows when the machine was suspended (Base, Step).
 //
 // The guide's chapter on time explains all this from the beginning: docs/guide.

@@ -15,7 +15,7 @@ import (
 type Job struct {
 	Ticker  string // "std", "coarse", "fine", "exact", or "channel": fine, received from its channel
 	Inside  int    // so many goroutines of the process compute meanwhile
-	Spare   bool   // these run on a timer.Spare
+	Spare   bool   // these run on a spare.Pool
 	Period  time.Duration
 	Warm    time.Duration // ticks of the beginning that are not counted
 	Window  time.Duration

@@ -6,35 +6,35 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/weir-go/weir/timer"
+	"github.com/weir-go/weir/timer/spare"
 )
 
 // Work is what computes in the process of a ticker: it never waits and never yields, and it allocates, so that the
 // collector runs some ten times a second.
 type Work struct {
-	off   atomic.Bool
-	busy  sync.WaitGroup
-	spare *timer.Spare
+	off  atomic.Bool
+	busy sync.WaitGroup
+	pool *spare.Pool
 
 	steps atomic.Uint64
 }
 
-// Start begins n goroutines that compute. With spare they run on a timer.Spare of as many workers, which raises
+// Start begins n goroutines that compute. Pooled they run on a spare.Pool of as many workers, which raises
 // GOMAXPROCS: the remedy that is measured.
-func (w *Work) Start(n int, spare bool) error {
-	if !spare {
+func (w *Work) Start(n int, pooled bool) error {
+	if !pooled {
 		for range n {
 			w.busy.Go(w.run)
 		}
 		return nil
 	}
 	var err error
-	if w.spare, err = timer.NewSpare(n); err != nil {
+	if w.pool, err = spare.New(n); err != nil {
 		return err
 	}
 	for range n {
 		w.busy.Add(1)
-		if err := w.spare.Submit(func() { defer w.busy.Done(); w.run() }); err != nil {
+		if err := w.pool.Submit(func() { defer w.busy.Done(); w.run() }); err != nil {
 			w.busy.Done()
 			return err
 		}
@@ -49,12 +49,12 @@ func (w *Work) Steps() uint64 { return w.steps.Load() }
 func (w *Work) Stop() error {
 	w.off.Store(true)
 	w.busy.Wait()
-	if w.spare == nil {
+	if w.pool == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	return w.spare.Close(ctx)
+	return w.pool.Close(ctx)
 }
 
 // A leaf is what a step allocates: about a kilobyte, with a pointer in it.

@@ -2,7 +2,7 @@
 
 // Late has tickers of each precision tick for some seconds, and says how late
 // their ticks were, while nothing else runs in the process or while as many
-// goroutines compute as there are cores, bare or on a timer.Spare. A tick that
+// goroutines compute as there are cores, bare or on a spare.Pool. A tick that
 // comes in the place of others is late against the first of them.
 //
 //	go run docs/guide/time/late.go
@@ -20,13 +20,14 @@ import (
 	"time"
 
 	"github.com/weir-go/weir/timer"
+	"github.com/weir-go/weir/timer/spare"
 )
 
 var (
 	period  = flag.Duration("period", 10*time.Millisecond, "between ticks")
 	window  = flag.Duration("for", 3*time.Second, "how long each ticks")
 	burn    = flag.Bool("burn", false, "compute meanwhile, on every core")
-	onSpare = flag.Bool("spare", false, "compute on a timer.Spare")
+	onSpare = flag.Bool("spare", false, "compute on a spare.Pool")
 )
 
 var sink atomic.Uint64
@@ -49,9 +50,9 @@ func main() {
 	submit := func(f func()) error { go f(); return nil }
 	cores := runtime.NumCPU()
 	if *onSpare {
-		spare, err := timer.NewSpare(cores)
+		pool, err := spare.New(cores)
 		check(err)
-		submit = spare.Submit
+		submit = pool.Submit
 	}
 	for range cores {
 		if *burn {

@@ -1,28 +1,32 @@
-package timer
+package spare
 
 import (
 	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/weir-go/weir/internal/leak"
 )
 
-func TestSpareLeavesAP(t *testing.T) {
+func TestMain(m *testing.M) { leak.Main(m) }
+
+func TestPoolLeavesAP(t *testing.T) {
 	before := runtime.GOMAXPROCS(0)
-	a, err := NewSpare(3)
+	a, err := New(3)
 	require.NoError(t, err)
-	b, err := NewSpare(0)
+	b, err := New(0)
 	require.NoError(t, err)
 	require.Equal(t, 3, a.Workers())
 	require.Equal(t, before, b.Workers(), "one for each P that there was")
-	require.GreaterOrEqual(t, runtime.GOMAXPROCS(0), max(spareProcs(3), before))
+	require.GreaterOrEqual(t, runtime.GOMAXPROCS(0), max(procs(3), before))
 
 	hold, in := make(chan struct{}), make(chan struct{})
 	for range 3 {
 		require.NoError(t, a.Submit(func() { in <- struct{}{}; <-hold }))
 		<-in
 	}
-	require.ErrorIs(t, a.Submit(func() {}), ErrSpareBusy)
+	require.ErrorIs(t, a.Submit(func() {}), ErrBusy)
 	close(hold)
 	require.NoError(t, a.Close(t.Context()))
 	require.NoError(t, a.Close(t.Context()), "again")
@@ -32,10 +36,10 @@ func TestSpareLeavesAP(t *testing.T) {
 }
 
 // One P is left when all workers compute and the collector has a quarter.
-func TestSpareProcs(t *testing.T) {
+func TestProcs(t *testing.T) {
 	for workers := 1; workers < 300; workers++ {
-		procs := spareProcs(workers)
-		require.GreaterOrEqual(t, procs-(procs+3)/4-workers, 1)
-		require.Less(t, procs-1-(procs+2)/4-workers, 1, "no more than it takes")
+		n := procs(workers)
+		require.GreaterOrEqual(t, n-(n+3)/4-workers, 1)
+		require.Less(t, n-1-(n+2)/4-workers, 1, "no more than it takes")
 	}
 }
