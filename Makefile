@@ -11,6 +11,7 @@ nested    = @set -e; for m in $(NESTED); do echo "$$m: $(1)"; (cd $$m && $(1)); 
 test: format # this platform: format, vet, and the tests of each module
 	@internal/ci/need.sh redis-server strace
 	go vet ./...
+	@set -e; for f in docs/guide/*/*.go; do go vet $$f; done
 	go test -timeout 5m ./...
 	$(call nested,go build -o /dev/null ./... && go vet ./... && go test -timeout 5m ./...)
 
