@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -21,9 +22,10 @@ type call struct {
 	*method
 	st     *stream.Stream
 	codec  codec
-	stats  *report // nil: nobody is told
-	inline []byte  // the request of an inline method
-	got    bool    // the first message was received
+	stats  *report     // nil: nobody is told
+	inline []byte      // the request of an inline method
+	got    bool        // the first message was received
+	header atomic.Bool // SetHeader was called
 
 	once sync.Once
 	ctx  context.Context
@@ -57,9 +59,23 @@ func (c *call) Context() context.Context {
 func (c *call) RecvMsg(m any) error {
 	err := c.recv(m)
 	if err != nil && err != io.EOF {
-		c.st.Finish(statusOf(err))
+		c.fail(err)
 	}
 	return err
+}
+
+// fail ends the call at once.
+func (c *call) fail(err error) {
+	c.headerFirst()
+	c.st.Finish(statusOf(err))
+}
+
+// headerFirst lets a header that was set go out as one also if no message
+// follows. Package stream would put it into the trailers; grpc-go does not.
+func (c *call) headerFirst() {
+	if c.header.Load() {
+		c.st.SendHeader(nil) // or it has gone already
+	}
 }
 
 func (c *call) recv(m any) error {
@@ -119,7 +135,7 @@ func (c *call) SendMsg(m any) error {
 		}
 	}
 	if err != nil {
-		c.st.Finish(statusOf(err))
+		c.fail(err)
 	}
 	return err
 }
@@ -130,6 +146,7 @@ func (c *call) SetHeader(md metadata.MD) error {
 		return nil
 	}
 	err := c.metadataError(c.st.SetHeader(outgoing(md)))
+	c.header.Store(true)
 	if err == nil && c.stats != nil {
 		c.stats.addHeader(md)
 	}

@@ -15,7 +15,9 @@ var errPanic = status.Error(codes.Internal, "panic in the method")
 // serve is a call on its goroutine.
 func (m *method) serve(st *stream.Stream) error {
 	c := m.call(st)
-	return statusOf(c.reported(c.run))
+	err := c.reported(c.run)
+	c.headerFirst()
+	return statusOf(err)
 }
 
 // reported runs f between the two ends of what Stats see of a call.
@@ -67,5 +69,6 @@ func (m *method) serveInline(st *stream.Stream, req []byte) (answer []byte, err 
 		}
 		return err
 	})
+	c.headerFirst()
 	return answer, statusOf(err)
 }

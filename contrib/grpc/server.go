@@ -51,6 +51,7 @@ var _ grpc.ServiceRegistrar = (*Server)(nil)
 
 // NewServer makes a Server without services.
 func NewServer(cfg Config) *Server {
+	cfg.Compressors = fit(cfg.Compressors)
 	s := &Server{
 		cfg:       cfg,
 		core:      stream.NewServer(cfg.Config),
