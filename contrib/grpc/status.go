@@ -26,6 +26,11 @@ func appError(err error) error {
 	return status.FromContextError(err).Err()
 }
 
+// Status returns an error's status as package stream sends it, details included,
+// for its Stream's Finish, its Topic's Close and its Handler's methods; nil for
+// nil.
+func Status(err error) error { return statusOf(appError(err)) }
+
 // statusOf is an error with a status as package stream sends it; nil for nil.
 func statusOf(err error) error {
 	if err == nil {
