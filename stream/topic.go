@@ -42,31 +42,6 @@ type Topic struct {
 	err    error // what Close was given
 }
 
-// TopicConfig says how a topic is made. The zero value works.
-type TopicConfig struct {
-	Name string // for statistics
-
-	Ring      int // messages that are kept, and may be owed to a subscriber. 0: 1024
-	RingBytes int // likewise in bytes, with 5 for each message; with Conflate once more for the values of keys. 0: 4 MiB
-	Inbox     int // messages that may wait for a loop before Publish answers ErrFull. 0: 1024; at most Ring
-	Keys      int // Conflate: keys of which the value is kept; above, the one that has not changed for longest is forgotten. 0: 65536
-	MaxSubs   int // subscriptions. 0: 1,048,576
-
-	// CloseWait is how long subscribers that are behind may take, after Close,
-	// to send what was published before. 0: 5 s
-	CloseWait time.Duration
-
-	// Gap makes the message that tells a client what it has missed: appended to
-	// dst, the encoded form of "from to to, both included, are not coming". It
-	// is called on the loop and must not block. With a filter, messages that
-	// would not have passed it are in the range too. nil: clients are told
-	// nothing.
-	Gap func(dst []byte, from, to uint64) []byte
-
-	// SubOptions are what subscriptions have that leave theirs zero.
-	SubOptions
-}
-
 // NewTopic makes a topic for streams on rt's loops. It costs little until it is
 // used, and a topic that nobody has subscribed to need not be closed.
 func NewTopic(rt *conn.Runtime, cfg TopicConfig) *Topic { return newTopic(rt, cfg) }
@@ -84,42 +59,6 @@ func newTopic(host looper, cfg TopicConfig) *Topic {
 	return t
 }
 
-func orDefault[T ~int | ~int64](v *T, d T) {
-	if *v <= 0 {
-		*v = d
-	}
-}
-
-// shapeOf fills in what o leaves to the topic, or to the defaults.
-func (t *Topic) shapeOf(o SubOptions) shape {
-	d := t.cfg.SubOptions
-	sh := shape{topic: t, policy: o.Policy, queue: o.Queue, wait: o.Wait, filter: o.Filter, snapshot: o.Snapshot, ended: o.Ended}
-	if int(sh.policy) >= policies || sh.policy == 0 {
-		sh.policy = d.Policy
-	}
-	if int(sh.policy) >= policies || sh.policy == 0 {
-		sh.policy = DropOldest
-	}
-	orDefault(&sh.queue, d.Queue)
-	orDefault(&sh.queue, 64)
-	sh.queue = min(sh.queue, t.cfg.Ring)
-	if sh.policy == Latest {
-		sh.queue = 1
-	}
-	orDefault(&sh.wait, d.Wait)
-	orDefault(&sh.wait, time.Second)
-	if sh.filter == nil {
-		sh.filter = d.Filter
-	}
-	if sh.snapshot == nil {
-		sh.snapshot = d.Snapshot
-	}
-	if sh.ended == nil {
-		sh.ended = d.Ended
-	}
-	return sh
-}
-
 // Name returns the topic's name.
 func (t *Topic) Name() string { return t.cfg.Name }
 
@@ -133,102 +72,12 @@ func (t *Topic) Seq() uint64 {
 	return t.log.head
 }
 
-// Publish sends payload p, which it copies, to all subscribers and returns the
-// message's number, one more than the last one's. It never waits: ErrFull when
-// a loop has not taken the last Inbox messages or RingBytes bytes yet (nobody
-// gets the message then), ErrSize when p can never fit, ErrClosed after Close.
-func (t *Topic) Publish(p []byte) (seq uint64, err error) {
-	m := NewMessage(p)
-	defer m.Release()
-	return t.PublishMessage(m, "")
-}
-
-// PublishMessage does the same with a message that is already encoded, and may
-// go to several topics. The reference stays the caller's. Subscribers with
-// Conflate keep the last message of each key; messages without one count as of
-// the key "".
-func (t *Topic) PublishMessage(m *Message, key string) (seq uint64, err error) {
-	var buf [8]*shard
-	size := len(m.p)
-	t.mu.Lock()
-	if err := t.admits(size); err != nil {
-		t.mu.Unlock()
-		return 0, err
-	}
-	m.Retain()
-	t.log.add(published{m, key})
-	t.log.trim(t.cfg.Ring, t.cfg.RingBytes)
-	seq = t.log.head
-	sleeping := buf[:0]
-	for _, s := range t.shards {
-		s.owed += size
-		if !s.posted {
-			s.posted = true
-			sleeping = append(sleeping, s)
-		}
-	}
-	t.mu.Unlock()
-	for _, s := range sleeping {
-		t.wake(s)
-	}
-	return seq, nil
-}
-
-// admits says why a message cannot be published. What a loop has not taken
-// yet must stay in the log, so it is what bounds the topic's appetite.
-func (t *Topic) admits(size int) error {
-	switch {
-	case t.closed:
-		return ErrClosed
-	case size > t.cfg.RingBytes:
-		return ErrSize
-	}
-	for _, s := range t.shards {
-		if t.log.head-s.taken >= uint64(t.cfg.Inbox) || s.owed+size > t.cfg.RingBytes {
-			t.full.Add(1)
-			return ErrFull
-		}
-	}
-	return nil
-}
-
-// wake posts a shard's run.
-func (t *Topic) wake(s *shard) { t.post(s.index, s.again) }
-
-// post runs f on a loop. A loop that is too busy for it is asked again: the
-// topic has at most one run on its way to each loop, and for each subscription
-// its coming and going.
-func (t *Topic) post(loop int, f func()) {
-	if err := t.host.Post(loop, f); errors.Is(err, conn.ErrBusy) {
-		t.postBusy.Add(1)
-		time.AfterFunc(retryPost, func() { t.post(loop, f) })
-	}
-}
-
-// repost posts a shard's run unless somebody has.
-func (t *Topic) repost(s *shard) {
-	t.mu.Lock()
-	posted := s.posted
-	s.posted = true
-	t.mu.Unlock()
-	if !posted {
-		t.wake(s)
-	}
-}
-
-// arrived notes that the run which was posted is running.
-func (t *Topic) arrived(s *shard) {
-	t.mu.Lock()
-	s.posted = false
-	t.mu.Unlock()
-}
-
 // Subscribe sends st what is published from now on, or from o.From on, or a
 // snapshot and what comes behind it. It takes effect on st's loop, without
 // missing what is published after it returned. A stream may subscribe to
 // several topics, and be sent to besides: messages of one sender keep their
-// order. ErrSubscribers at TopicConfig.MaxSubs, ErrClosed after Close; what
-// fails later is told to o.Ended.
+// order. ErrSubscribers at TopicConfig.MaxSubs, ErrClosed after Close and when
+// the runtime has ended; what fails later is told to o.Ended.
 //
 // Callable from a Handler's methods, and from the goroutine of a method served
 // by Go before it detaches.
@@ -258,7 +107,10 @@ func (t *Topic) subscribe(out subscriber, o SubOptions) (*Subscription, error) {
 		return nil, ErrSubscribers
 	}
 	sub := &Subscription{out: out, shape: sh}
-	t.post(out.loop(), func() { sub.join(from, resume) })
+	if err := t.post(out.loop(), func() { sub.join(from, resume) }); err != nil {
+		t.subs.Add(-1)
+		return nil, err
+	}
 	return sub, nil
 }
 

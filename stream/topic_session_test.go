@@ -269,3 +269,36 @@ func TestTopicPullEndsAtWindow(t *testing.T) {
 		}
 	}
 }
+
+// A subscriber that is ended for being slow is gone at once, whatever is queued
+// for it: with trailers when it is between two messages, else with a reset.
+func TestTopicEndsSlowStream(t *testing.T) {
+	for _, c := range []struct {
+		window uint32
+		want   string
+		policy Policy
+	}{{0, "trailers", Disconnect}, {3, "reset", Disconnect}, {0, "trailers", Wait}, {3, "reset", Wait}} {
+		var topic *Topic
+		ended := make(chan error, 1)
+		rt, srv, addr := serveTopic(t, conn.Config{Loops: 1}, func(st *Stream) error {
+			_, err := topic.Subscribe(st, SubOptions{Policy: c.policy, Queue: 4, Wait: time.Millisecond, Ended: func(err error) { ended <- err }})
+			return err
+		})
+		topic = NewTopic(rt, TopicConfig{})
+		l := listen(t, addr, c.window)
+		l.open(1, "/t.T/Subscribe", nil)
+		await(t, "the subscriber", func() bool { return topic.Stats().Shards == 1 })
+		for range 10 {
+			number(t, topic, "")
+		}
+		for l.ends[1] == "" && l.read() {
+		}
+		if err := <-ended; !errors.Is(err, &Status{Code: ResourceExhausted}) || l.ends[1] != c.want {
+			t.Errorf("%v, window %d: ended with %v, the client saw %q", c.policy, c.window, err, l.ends[1])
+		}
+		await(t, "the stream's end", func() bool { st := srv.Stats(); return st.Streams == 0 && st.Held == 0 })
+		if topic.Stats().Disconnected != 1 || topic.Len() != 0 {
+			t.Errorf("%+v", topic.Stats())
+		}
+	}
+}

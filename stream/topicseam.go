@@ -3,6 +3,7 @@ package stream
 import (
 	"time"
 
+	"github.com/weir-go/weir/internal/h2"
 	"github.com/weir-go/weir/timer"
 )
 
@@ -39,10 +40,22 @@ type tap Stream
 
 func (t *tap) push(m *Message) bool { return (*Stream)(t).push(m) }
 func (t *tap) want()                { (*Stream)(t).want() }
-func (t *tap) end(err error)        { (*Stream)(t).end(err) }
 func (t *tap) burst() burst         { return t.sess }
 func (t *tap) loop() int            { return t.sess.link.Loop() }
 func (t *tap) hung() source         { return t.subs }
+
+// end lets what is queued go out before the trailers. Of a subscriber that is
+// too slow the queue is dropped: it may never have a window for it.
+func (t *tap) end(err error) {
+	st := (*Stream)(t)
+	if err != error(statusSlow) || st.head == nil {
+		st.end(err)
+		return
+	}
+	st.sess.begin()
+	st.reset(h2.EnhanceYourCalm, statusSlow) // clients make ResourceExhausted of it
+	st.sess.flush()
+}
 
 func (t *tap) hang(s source) error {
 	if t.flags&ended != 0 && s != nil {
