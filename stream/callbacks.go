@@ -67,14 +67,11 @@ func (st *Stream) message(m []byte) {
 }
 
 func (st *Stream) halfClosed() {
-	switch {
-	case st.flags&hasHalf != 0:
+	if st.flags&hasHalf != 0 {
 		defer st.guard()
 		if err := st.handler.(HalfCloser).HalfClosed(st); err != nil {
 			st.finish(StatusOf(err))
 		}
-	case st.handler == nil && st.flags&detached != 0:
-		st.finish(statusOK)
 	}
 }
 

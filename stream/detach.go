@@ -2,8 +2,10 @@ package stream
 
 // Detach lets a stream outlive its goroutine: when the method has returned nil,
 // the stream goes on with callbacks of h, and messages that were not received
-// are shown to h first. With h nil, messages are dropped and the peer's end ends
-// the stream. ErrNoServe outside a method with Go.
+// are shown to h first. With h nil, messages are dropped, and the stream goes on
+// until Finish, or until the peer cancels it or goes: that the peer half-closes
+// does not end it, because clients of server-streaming methods do so at once.
+// ErrNoServe outside a method with Go.
 func (st *Stream) Detach(h Handler) error {
 	c := st.call.Load()
 	if st.method.Go == nil || c == nil {

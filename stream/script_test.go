@@ -33,7 +33,7 @@ import (
 //
 // What the user does, besides what the methods do by themselves:
 //
-//	do id emit|send|finish|cancel|header|sendheader|trailer|pause|resume ...
+//	do id emit|send|post|finish|cancel|header|sendheader|trailer|pause|resume ...
 //	drain | close
 //
 // Methods: /t/Open tells what happens; /t/Quiet has no optional interface;
@@ -265,6 +265,11 @@ func (w *theatre) user(st *Stream, what string, args []string) {
 		err = st.Emit(make([]byte, n))
 	case "send":
 		err = st.Send([]byte(text))
+	case "post": // which sends in both ways
+		err = st.Post(func(st *Stream) {
+			st.Send([]byte("first"))
+			st.Emit([]byte("second"))
+		})
 	case "message":
 		m := NewMessage([]byte(text))
 		err = st.SendMessage(m)

@@ -316,6 +316,7 @@ func TestStreamSizes(t *testing.T) {
 
 // A stream lives on without its goroutine.
 func TestStreamDetach(t *testing.T) {
+	kept := make(chan *stream.Stream, 1)
 	srv, addr := streamServer(t, stream.Config{}, func(s *stream.Server) {
 		s.Handle("/d.D/Echo", stream.Method{Go: func(st *stream.Stream) error {
 			m, err := st.Recv()
@@ -327,7 +328,10 @@ func TestStreamDetach(t *testing.T) {
 			}
 			return st.Detach(&echoer{})
 		}})
-		s.Handle("/d.D/Drop", stream.Method{Go: func(st *stream.Stream) error { return st.Detach(nil) }})
+		s.Handle("/d.D/Drop", stream.Method{Go: func(st *stream.Stream) error {
+			kept <- st
+			return st.Detach(nil)
+		}})
 	})
 	cc := grpcClient(t, addr)
 	cs := open(t, within(t), cc, "/d.D/Echo")
@@ -349,6 +353,14 @@ func TestStreamDetach(t *testing.T) {
 	cs = open(t, within(t), cc, "/d.D/Drop")
 	sendRaw(cs, []byte("nobody listens"))
 	cs.CloseSend()
+	st := <-kept
+	if err := st.Send([]byte("but somebody talks")); err != nil {
+		t.Error(err)
+	}
+	if m, err := recvRaw(cs); err != nil || string(m) != "but somebody talks" {
+		t.Errorf("%q, %v", m, err)
+	}
+	st.Finish(nil)
 	if _, err := recvRaw(cs); err != io.EOF {
 		t.Errorf("ends with %v", err)
 	}
