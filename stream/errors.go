@@ -11,7 +11,6 @@ import (
 var (
 	ErrClosed    = errors.New("stream: closed")
 	ErrFull      = errors.New("stream: the send queue is full")
-	ErrBusy      = errors.New("stream: busy")
 	ErrMethod    = errors.New("stream: a method needs a path like /service/method and one way to serve it")
 	ErrDuplicate = errors.New("stream: the method is registered already")
 	ErrHeader    = errors.New("stream: the header has been sent")

@@ -1,8 +1,6 @@
 package stream
 
 import (
-	"time"
-
 	"github.com/weir-go/weir/conn"
 	"github.com/weir-go/weir/timer"
 )
@@ -53,6 +51,3 @@ type source interface {
 }
 
 var _ outlet = (*Stream)(nil)
-
-// never is a time-out that does not come.
-const never = time.Duration(1<<63 - 1)

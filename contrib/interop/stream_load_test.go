@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/weir-go/weir/conn"
 	"github.com/weir-go/weir/stream"
 )
 
@@ -210,5 +211,38 @@ func TestStreamShutdown(t *testing.T) {
 	}
 	if _, err := recvRaw(cs); status.Code(err) != codes.Unavailable {
 		t.Errorf("its client: %v", err)
+	}
+}
+
+// The runtime's Shutdown drains sessions as the server's does.
+func TestStreamRuntimeShutdown(t *testing.T) {
+	rt, err := conn.Start(conn.Config{Loops: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rt.Close()
+	srv := stream.NewServer(stream.Config{})
+	echoes(srv)
+	defer srv.Close()
+	ln, err := rt.Listen(mustAddr(t, "127.0.0.1:0"), srv.Serve)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cs := open(t, within(t), grpcClient(t, ln.Addr().String()), "/echo.Echo/Go")
+	sendRaw(cs, []byte("before"))
+	recvRaw(cs)
+	ended := make(chan error, 1)
+	go func() { ended <- rt.Shutdown(within(t)) }()
+	<-ln.Done()
+	sendRaw(cs, []byte("meanwhile"))
+	if m, err := recvRaw(cs); err != nil || string(m) != "meanwhile" {
+		t.Errorf("%q, %v", m, err)
+	}
+	cs.CloseSend()
+	if _, err := recvRaw(cs); err != io.EOF {
+		t.Error(err)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }
