@@ -203,4 +203,8 @@ func (sub *Subscription) commit(c *catchup) {
 	s.tally.Superseded += c.superseded
 	s.tally.Filtered += c.filtered
 	s.mu.Unlock()
+	if sub.holds && !sub.full() {
+		sub.release()
+		s.watch(sub)
+	}
 }

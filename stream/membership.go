@@ -75,6 +75,7 @@ func (sub *Subscription) catchesUp(to standing) {
 	s.slow = s.slow[:last]
 	sub.state = to
 	s.mu.Unlock()
+	sub.release()
 	if sub.hasPatience() {
 		sub.out.stop(&sub.more.patience.Timer)
 	}

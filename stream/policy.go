@@ -16,6 +16,10 @@ package stream
 //	Conflate           4   6     9   none: 5, 7 and 8 had the keys of later ones
 //	Disconnect                       the stream ended when 7 was published
 //	Wait               4 5 6 7 8 9   and the stream ends if that takes too long
+//	Hold               4 5 6         7 is taken by the loop when there is room for it
+//
+// Hold is for consumers that must have everything at the pace of the slowest:
+// it is the only policy with which a subscriber delays the others of its loop.
 //
 // What is lost is told to the client with a gap marker (TopicConfig.Gap), in
 // its place in the sequence: it covers exactly what is missing there.
@@ -29,11 +33,12 @@ const (
 	DropNewest               // keeps the oldest Queue messages, and goes on with what is published once they are sent
 	Disconnect               // ends the stream when more than Queue messages wait
 	Wait                     // ends the stream when it has been behind for SubOptions.Wait
+	Hold                     // holds the topic: Publish answers ErrFull rather than lose something for this subscriber; for SubOptions.Wait at a time, then the stream ends
 )
 
-const policies = int(Wait) + 1
+const policies = int(Hold) + 1
 
-var policyNames = [policies]string{"", "drop oldest", "latest", "conflate", "drop newest", "disconnect", "wait"}
+var policyNames = [policies]string{"", "drop oldest", "latest", "conflate", "drop newest", "disconnect", "wait", "hold"}
 
 // String returns the policy's name, "" for the topic's.
 func (p Policy) String() string {
@@ -45,7 +50,7 @@ func (p Policy) String() string {
 
 // complete reports whether the policy promises all or the end: then a message
 // that has left the log ends the stream, where others see a gap.
-func (p Policy) complete() bool { return p == Disconnect || p == Wait }
+func (p Policy) complete() bool { return p == Disconnect || p == Wait || p == Hold }
 
 // statusSlow ends the stream of a subscriber that may not be that slow.
 var statusSlow = &Status{Code: ResourceExhausted, Message: "slow subscriber"}
@@ -109,4 +114,32 @@ func (sub *Subscription) lost() uint64 {
 		return s.keyed.lost
 	}
 	return s.log.tail - 1
+}
+
+// full reports whether a subscription with Hold has its queue full.
+func (sub *Subscription) full() bool {
+	return sub.shape.policy == Hold && sub.group.head+1 >= sub.next+uint64(sub.shape.queue)
+}
+
+// hold keeps the loop from taking more of the topic. Loop only.
+func (sub *Subscription) hold() {
+	if !sub.holds {
+		sub.holds = true
+		sub.group.shard.holding++
+		sub.bePatient(sub.shape.wait)
+	}
+}
+
+// release lets it go on.
+func (sub *Subscription) release() {
+	if !sub.holds {
+		return
+	}
+	sub.holds = false
+	sub.out.stop(&sub.more.patience.Timer)
+	s := sub.group.shard
+	if s.holding--; s.holding == 0 && s.held {
+		s.held = false
+		s.topic.wake(s)
+	}
 }

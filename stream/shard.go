@@ -38,6 +38,8 @@ type shard struct {
 	count     int    // subscriptions
 	soonest   uint64 // no head before it is too much for anybody's Queue
 	oldest    uint64 // no tail up to it is too much either
+	holding   int    // subscriptions of which the queue is full, with Hold
+	held      bool   // a run has come meanwhile
 	closing   bool   // the topic is closed
 	closed    bool   // and all it had is served
 
@@ -70,6 +72,9 @@ const (
 func (s *shard) run() {
 	if s.round {
 		s.topic.arrived(s)
+	} else if s.holding > 0 {
+		s.held = true // posted still, so that nobody else posts before release does
+		return
 	} else if !s.take() {
 		return
 	}
@@ -101,7 +106,7 @@ func (s *shard) take() bool {
 		t.retire(s)
 		return false
 	}
-	most, bytes := min(max(runBudget/s.count, 1), roundMost, t.cfg.Ring), 0
+	most, bytes := min(max(runBudget/s.count, 1), roundMost, max(t.cfg.Ring/2, 1)), 0
 	s.turn, s.freshFrom = 0, s.log.head+1
 	t.mu.Lock()
 	s.posted = false
@@ -117,6 +122,7 @@ func (s *shard) take() bool {
 		s.fresh = append(s.fresh, e.m)
 	}
 	s.left, s.closing = s.taken < t.log.head, t.closed
+	t.hasRoom()
 	t.mu.Unlock()
 	if s.keyed != nil {
 		for seq := s.freshFrom; seq <= s.log.head; seq++ {
@@ -133,6 +139,8 @@ func (s *shard) watch(sub *Subscription) {
 	switch {
 	case sub.first && sub.shape.policy == Disconnect:
 		s.soonest = min(s.soonest, sub.next+2*uint64(s.topic.cfg.Ring))
+	case sub.shape.policy == Hold:
+		s.soonest = min(s.soonest, sub.next+uint64(sub.shape.queue)-1)
 	case sub.first:
 	case sub.shape.policy == Disconnect:
 		s.soonest = min(s.soonest, sub.next+uint64(sub.shape.queue))
@@ -156,6 +164,8 @@ func (s *shard) judge() {
 		switch sub := s.slow[i]; {
 		case sub.overdue():
 			sub.expel(statusSlow)
+		case sub.full():
+			sub.hold()
 		case sub.shape.policy.complete():
 			s.watch(sub)
 		}

@@ -9,8 +9,8 @@ import (
 // (TopicConfig.SubOptions), and where that is zero too as commented.
 type SubOptions struct {
 	Policy Policy        // DropOldest
-	Queue  int           // messages that may wait while the subscriber is behind. 64; at most TopicConfig.Ring
-	Wait   time.Duration // for the policy Wait: how long it may be behind. 1 s
+	Queue  int           // messages that may wait while the subscriber is behind. 64; at most TopicConfig.Ring, half of that with Hold
+	Wait   time.Duration // how long it may be behind, with Wait, or hold the topic at a time, with Hold. 1 s
 
 	// Filter says whether the subscriber gets a message. It is called on the
 	// loop, must not block, and m is to be read only. nil: all. If it panics,
@@ -84,6 +84,7 @@ type Subscription struct {
 
 	// Owned by the loop.
 	first bool   // has never been live
+	holds bool   // Hold: its queue is full
 	place int32  // in the group's list
 	slow  int32  // in the shard's list of those behind
 	more  *extra // nil for most

@@ -37,7 +37,8 @@ type Topic struct {
 	mu     sync.Mutex
 	log    history
 	shards []*shard
-	tally  TopicStats // of shards that are no more
+	tally  TopicStats    // of shards that are no more
+	roomy  chan struct{} // closed when there is room; nil: nobody waits
 	closed bool
 	err    error // what Close was given
 }
@@ -74,7 +75,8 @@ func (t *Topic) Seq() uint64 {
 
 // Subscribe sends st what is published from now on, or from o.From on, or a
 // snapshot and what comes behind it. It takes effect on st's loop, without
-// missing what is published after it returned. A stream may subscribe to
+// missing what is published after it returned (unless that is more than Ring
+// messages by then: a gap, under every policy). A stream may subscribe to
 // several topics, and be sent to besides: messages of one sender keep their
 // order. ErrSubscribers at TopicConfig.MaxSubs, ErrClosed after Close and when
 // the runtime has ended; what fails later is told to o.Ended.
@@ -148,6 +150,7 @@ func (t *Topic) retire(s *shard) {
 		t.tally.count(&s.tally)
 	}
 	t.letGo()
+	t.hasRoom()
 	t.mu.Unlock()
 	s.log.clear()
 	if s.keyed != nil {
@@ -174,6 +177,7 @@ func (t *Topic) Close(err error) {
 	}
 	t.closed, t.err = true, err
 	t.letGo()
+	t.hasRoom()
 	shards := slices.Clone(t.shards)
 	t.mu.Unlock()
 	for _, s := range shards {

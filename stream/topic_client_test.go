@@ -16,17 +16,18 @@ import (
 // listener is one client connection with subscribed streams: frames by hand, so
 // that it reads exactly as much as a test wants.
 type listener struct {
-	t     testing.TB
-	nc    net.Conn
-	r     *bufio.Reader
-	got   map[uint32][]byte // of each stream: bytes of messages not complete yet
-	ends  map[uint32]string // streams that ended: "reset" or "trailers"
-	onMsg func(stream uint32, payload []byte)
-	owed  uint32 // connection window to give back
-	data  int    // bytes of DATA so far
+	t         testing.TB
+	nc        net.Conn
+	r         *bufio.Reader
+	got       map[uint32][]byte // of each stream: bytes of messages not complete yet
+	ends      map[uint32]string // streams that ended: "reset" or "trailers"
+	onMsg     func(stream uint32, payload []byte)
+	authority string
+	owed      uint32 // connection window to give back
+	data      int    // bytes of DATA so far
 }
 
-const patienceOfTests = 10 * time.Second
+const patienceOfTests = 60 * time.Second
 
 // listen connects. Streams have window bytes until they are given more.
 func listen(t testing.TB, addr string, window uint32) *listener {
@@ -37,7 +38,7 @@ func listen(t testing.TB, addr string, window uint32) *listener {
 	}
 	t.Cleanup(func() { nc.Close() })
 	nc.SetDeadline(time.Now().Add(patienceOfTests))
-	l := &listener{t: t, nc: nc, r: bufio.NewReaderSize(nc, 64<<10), got: map[uint32][]byte{}, ends: map[uint32]string{}}
+	l := &listener{t: t, nc: nc, r: bufio.NewReaderSize(nc, 64<<10), got: map[uint32][]byte{}, ends: map[uint32]string{}, authority: "test"}
 	out := append([]byte(nil), h2.Preface...)
 	out = h2.AppendSettings(out, h2.Setting{ID: h2.SettingInitialWindowSize, Value: window})
 	out = h2.AppendWindowUpdate(out, 0, 1<<30)
@@ -55,7 +56,7 @@ func (l *listener) write(p []byte) {
 // side.
 func (l *listener) open(id uint32, path string, request []byte) {
 	var block []byte
-	for _, f := range [][2]string{{":method", "POST"}, {":scheme", "http"}, {":path", path}, {":authority", "test"},
+	for _, f := range [][2]string{{":method", "POST"}, {":scheme", "http"}, {":path", path}, {":authority", l.authority},
 		{"content-type", "application/grpc"}, {"te", "trailers"}} {
 		block = h2.AppendField(block, f[0], f[1])
 	}

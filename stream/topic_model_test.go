@@ -302,7 +302,7 @@ func (b *bed) step() {
 			b.leave(i)
 			return
 		}
-		o := SubOptions{Policy: DropOldest + Policy(b.rnd.IntN(policies-1)), Queue: 1 + b.rnd.IntN(b.world.ring), Wait: time.Hour}
+		o := SubOptions{Policy: DropOldest + Policy(b.rnd.IntN(int(Wait))), Queue: 1 + b.rnd.IntN(b.world.ring), Wait: time.Hour}
 		if b.rnd.IntN(3) == 0 && b.world.head > 0 {
 			o.From = 1 + b.rnd.Uint64N(b.world.head+2)
 		}

@@ -87,6 +87,13 @@ var policyCases = []struct {
 	{name: "drop newest, part of the queue lost", script: "stall 10 10 +", o: SubOptions{Policy: DropNewest, Queue: 6},
 		want: "gap(1-4) 5 6 gap(7-20)", stats: SubStats{Sent: 2, Dropped: 18, Gaps: 2}},
 
+	{name: "hold", script: "1 stall 3 9 +1 +2 + 1", o: SubOptions{Policy: Hold, Queue: 3, Wait: time.Second},
+		want: "1 2 3 4 5 6 7 8 9 10 11 12 13 14", stats: SubStats{Sent: 14}},
+	{name: "hold, for too long", script: "1 stall 3 9 1s + 1", o: SubOptions{Policy: Hold, Queue: 3, Wait: time.Second},
+		want: "1", stats: SubStats{Sent: 1}, end: statusSlow},
+	{name: "hold, each time anew", script: "1 stall 3 2 900ms +1 1 900ms +3 1 900ms + 1 ", o: SubOptions{Policy: Hold, Queue: 3, Wait: time.Second},
+		want: "1 2 3 4 5 6 7 8 9", stats: SubStats{Sent: 9}},
+
 	{name: "filter", script: "3 stall 5 + 2", o: SubOptions{Policy: DropOldest, Queue: 4, Filter: even},
 		want: "2 gap(4-4) 6 8 10", stats: SubStats{Sent: 4, Dropped: 1, Gaps: 1}},
 }

@@ -46,8 +46,11 @@ func (t *Topic) shapeOf(o SubOptions) shape {
 	orDefault(&sh.queue, d.Queue)
 	orDefault(&sh.queue, 64)
 	sh.queue = min(sh.queue, t.cfg.Ring)
-	if sh.policy == Latest {
+	switch sh.policy {
+	case Latest:
 		sh.queue = 1
+	case Hold: // the other half is for what one round brings
+		sh.queue = min(sh.queue, max(t.cfg.Ring/2, 1))
 	}
 	orDefault(&sh.wait, d.Wait)
 	orDefault(&sh.wait, time.Second)

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -27,6 +28,9 @@ func (t *Topic) PublishMessage(m *Message, key string) (seq uint64, err error) {
 	t.mu.Lock()
 	if err := t.admits(size); err != nil {
 		t.mu.Unlock()
+		if err == ErrFull {
+			t.full.Add(1)
+		}
 		return 0, err
 	}
 	m.Retain()
@@ -59,11 +63,49 @@ func (t *Topic) admits(size int) error {
 	}
 	for _, s := range t.shards {
 		if t.log.head-s.taken >= uint64(t.cfg.Inbox) || s.owed+size > t.cfg.RingBytes {
-			t.full.Add(1)
 			return ErrFull
 		}
 	}
 	return nil
+}
+
+// PublishWait is PublishMessage that waits where that answers ErrFull, until ctx
+// ends: then with ctx's error. Never call it on a loop, which it may wait for.
+func (t *Topic) PublishWait(ctx context.Context, m *Message, key string) (seq uint64, err error) {
+	for {
+		if seq, err = t.PublishMessage(m, key); err != ErrFull {
+			return seq, err
+		}
+		select {
+		case <-t.room(len(m.p)):
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
+}
+
+// always is closed: there is room now.
+var always = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
+
+// room returns what is closed when publishing is worth another try.
+func (t *Topic) room(size int) <-chan struct{} {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.admits(size) != ErrFull {
+		return always
+	}
+	if t.roomy == nil {
+		t.roomy = make(chan struct{})
+	}
+	return t.roomy
+}
+
+// hasRoom wakes those that wait for room. mu is held.
+func (t *Topic) hasRoom() {
+	if t.roomy != nil {
+		close(t.roomy)
+		t.roomy = nil
+	}
 }
 
 // wake posts a shard's run.
