@@ -324,7 +324,7 @@ func (c *call) wakeSender() {
 // only, and Go methods.
 func (st *Stream) Deadline() (timer.Time, bool) {
 	if d := st.deadline; d != nil {
-		return d.timer.When(), true
+		return d.when, true
 	}
 	return 0, false
 }

@@ -93,17 +93,18 @@ func (x *callContext) AfterFunc(f func()) (stop func() bool) {
 
 // deadline is the timer of a stream that has a grpc-timeout.
 type deadline struct {
-	timer timer.Timer
+	timer timer.Timer // the loop's
 	st    *Stream
+	when  timer.Time // as the loop counts; never changes, as until
 	until time.Time
 }
 
 // setDeadline begins to count.
 func (st *Stream) setDeadline(d time.Duration) {
 	l := st.sess.link
-	x := &deadline{st: st, until: time.Now().Add(d)}
+	x := &deadline{st: st, when: l.Now().Add(d), until: time.Now().Add(d)}
 	x.timer.Init(x)
-	l.SetTimer(&x.timer, l.Now().Add(d))
+	l.SetTimer(&x.timer, x.when)
 	st.deadline = x
 }
 
