@@ -2,6 +2,7 @@ package timer
 
 import (
 	"context"
+	"math"
 	"time"
 )
 
@@ -50,8 +51,21 @@ func (c *Clock) At(t time.Time, f func()) *Alarm {
 	c.care()
 	a := &Alarm{shard: c.wall(), f: f}
 	a.timer.Init(a)
-	a.shard.arm(&a.timer, Time(t.UnixNano()))
+	a.shard.arm(&a.timer, sinceEpoch(t))
 	return a
+}
+
+// sinceEpoch is an instant of the wall clock's shard. It stops at the ends of the
+// range, which are the years 1677 and 2262: a date that stands for "never" does
+// not come at once.
+func sinceEpoch(t time.Time) Time {
+	switch s := t.Unix(); {
+	case s >= math.MaxInt64/int64(time.Second):
+		return Never
+	case s <= math.MinInt64/int64(time.Second):
+		return math.MinInt64
+	}
+	return Time(t.UnixNano())
 }
 
 // NewTimer returns an Alarm that sends the time on its C once d has passed.
@@ -115,13 +129,18 @@ func (a *Alarm) Fire(Time) {
 	}
 }
 
-// Fire sends at once: under the lock, so that Stop can take it back.
+// Fire sends at once: under the lock, so that Stop can take it back. There is
+// room, for nobody else sends and Reset empties it, unless somebody has set C to
+// something else: a value is lost then, and not the clock.
 func (a *withChannel) Fire(Time) {
 	if a.shard.shut {
 		return
 	}
 	a.shard.clock.count.fired.Add(1)
-	a.c <- time.Now() // room: nobody else sends, and Reset empties it
+	select {
+	case a.c <- time.Now():
+	default:
+	}
 }
 
 // run hands the function over.

@@ -341,6 +341,28 @@ func TestWhatAlarmsCost(t *testing.T) {
 	require.EqualValues(t, 1, testing.AllocsPerRun(1000, func() { c.AfterFunc(time.Hour, f).Stop() }), "AfterFunc")
 }
 
+// What is past when it is set was slept for by nobody.
+func TestPastIsNotLate(t *testing.T) {
+	c := newClock(t, ClockConfig{Pool: inline{}})
+	done := make(chan struct{})
+	c.AfterFunc(-1<<62, func() { close(done) })
+	<-done
+	require.Less(t, c.Stats().Late.Max, 24*time.Hour)
+}
+
+// A C that was set to something else costs the value and not the clock.
+func TestChannelTakenAway(t *testing.T) {
+	c := newClock(t, ClockConfig{})
+	a := c.NewTimer(-1)
+	taken := a.C
+	for len(taken) == 0 {
+		runtime.Gosched()
+	}
+	a.C = nil
+	a.Reset(-1)
+	require.NoError(t, c.Sleep(t.Context(), time.Millisecond))
+}
+
 func TestPrecisionString(t *testing.T) {
 	require.Equal(t, "coarse fine exact Precision(9)", Coarse.String()+" "+Fine.String()+" "+Exact.String()+" "+Precision(9).String())
 	require.Equal(t, "monotonic boottime", Monotonic.String()+" "+Boottime.String())

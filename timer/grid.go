@@ -1,7 +1,6 @@
 package timer
 
 import (
-	"math"
 	"math/bits"
 	"time"
 )
@@ -16,10 +15,10 @@ type grid struct {
 // at returns the n-th instant, Never if that is out of range.
 func (g grid) at(n uint64) Time {
 	high, low := bits.Mul64(n, uint64(g.period))
-	if high != 0 || low > math.MaxInt64 {
+	if high != 0 || low > uint64(Never)-uint64(g.start) { // also where the start is negative
 		return Never
 	}
-	return g.start.Add(time.Duration(low))
+	return Time(uint64(g.start) + low)
 }
 
 // passed returns how many instants are not after now.
@@ -34,7 +33,7 @@ func (g grid) passed(now Time) uint64 {
 // phase, and of which the next after now is the first.
 func aligned(now Time, period, phase time.Duration) grid {
 	p := Time(period)
-	start := now - mod(now-Time(phase), p)
+	start := now - mod(now-mod(Time(phase), p), p)
 	return grid{start, period}
 }
 

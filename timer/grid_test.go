@@ -34,6 +34,8 @@ func TestGridIsExact(t *testing.T) {
 	}
 	require.Zero(t, grid{start: 10, period: 3}.passed(9), "before the start")
 	require.Zero(t, grid{start: math.MinInt64, period: 1}.passed(math.MinInt64))
+	old := grid{start: math.MinInt64 + 5, period: time.Hour}
+	require.InDelta(t, 1, int64(old.at(old.passed(1)+1)), float64(time.Hour), "on from a start long ago")
 }
 
 func TestAlignedGrid(t *testing.T) {
@@ -51,6 +53,7 @@ func TestAlignedGrid(t *testing.T) {
 		{now: Time(2300 * time.Millisecond), period: second, add: -250 * time.Millisecond, first: Time(2750 * time.Millisecond)},
 		{now: -1, period: second, first: 0},
 		{now: 5, period: 1, first: 6},
+		{now: 1 << 60, period: 1 << 20, add: math.MinInt64 + 3, first: 1<<60 + 3},
 	} {
 		g := aligned(c.now, c.period, c.add)
 		require.Equal(t, c.first, g.at(g.passed(c.now)+1), "%+v", c)

@@ -15,6 +15,7 @@ import "time"
 // the goroutine for another reason.
 func (c *Clock) rest(next Time) {
 	now := Now()
+	slept := now < next // otherwise it was past when it was set
 	spin := c.spin(next.Sub(now))
 	for ; now < next && c.until.Load() != awake && !c.closing.Load(); now = Now() {
 		left := next.Sub(now)
@@ -31,7 +32,9 @@ func (c *Clock) rest(next Time) {
 	}
 	if now >= next {
 		c.woke = now
-		c.count.late.Add(now.Sub(next))
+		if slept {
+			c.count.late.Add(now.Sub(next))
+		}
 	}
 }
 
@@ -77,7 +80,7 @@ func (c *Clock) sleep(d time.Duration, end Time) {
 func (c *Clock) whirl(next Time) {
 	start := Now()
 	now := start
-	for now < next && c.until.Load() != awake {
+	for now < next && c.until.Load() != awake && !c.closing.Load() {
 		now = Now()
 	}
 	c.count.spun.Add(int64(now.Sub(start)))

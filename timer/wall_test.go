@@ -138,3 +138,18 @@ func TestAlignedTickerFollows(t *testing.T) {
 	tk.Stop()
 	require.Empty(t, w.aligned.all)
 }
+
+// Dates that nanoseconds since 1970 do not reach.
+func TestDatesOutOfRange(t *testing.T) {
+	c := newClock(t, ClockConfig{Pool: inline{}})
+	for _, year := range []int{2263, 3000, 9999, 292277026} {
+		a := c.At(time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC), func() { t.Errorf("year %d", year) })
+		settled(c)
+		require.True(t, a.Stop(), year)
+	}
+	for _, year := range []int{1600, 1, -5000} {
+		came := make(chan struct{})
+		c.At(time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC), func() { close(came) })
+		<-came
+	}
+}
