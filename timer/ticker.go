@@ -96,7 +96,6 @@ func (c *Clock) NewTicker(cfg TickerConfig) (*Ticker, error) {
 	if cfg.Align {
 		c.care()
 		tk.shard = c.wall()
-		c.aligned.add(tk)
 	}
 	if cfg.Func == nil {
 		tk.c = make(chan Tick, 1)
@@ -104,6 +103,9 @@ func (c *Clock) NewTicker(cfg TickerConfig) (*Ticker, error) {
 	}
 	tk.timer.Init(tk)
 	tk.shard.mu.Lock()
+	if cfg.Align {
+		c.aligned.add(tk)
+	}
 	tk.begin(cfg.Period, cfg.Start)
 	return tk, nil
 }

@@ -2,6 +2,8 @@ package timer
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -17,10 +19,10 @@ func (tk *Ticker) Stop() {
 	default:
 		close(tk.stopped)
 	}
-	tk.shard.mu.Unlock()
 	if tk.cfg.Align {
 		tk.shard.clock.aligned.remove(tk)
 	}
+	tk.shard.mu.Unlock()
 }
 
 // Drain is Stop, and waits until Func has returned if it is running. When the
@@ -52,19 +54,20 @@ func (tk *Ticker) Drain(ctx context.Context) error {
 func (tk *Ticker) Reset(period time.Duration) error { return tk.restart(period, false) }
 
 // Pace changes the period and keeps the phase: the new grid starts at the last
-// point of the old one that has passed. The next tick comes at once if the new
-// period was over already.
+// point of the old one that has passed. Points of the new one that have passed,
+// too, are no ticks: the next tick is due within the new period. A Ticker that
+// is stopped ticks again.
 func (tk *Ticker) Pace(period time.Duration) error { return tk.restart(period, true) }
 
 func (tk *Ticker) restart(period time.Duration, keep bool) error {
 	if period <= 0 || tk.cfg.Jitter > period {
 		return ErrTicker
 	}
+	tk.shard.mu.Lock()
+	tk.void()
 	if tk.cfg.Align {
 		tk.shard.clock.aligned.add(tk)
 	}
-	tk.shard.mu.Lock()
-	tk.void()
 	select {
 	case <-tk.stopped:
 		tk.stopped = make(chan struct{})
@@ -148,7 +151,8 @@ func (tk *Ticker) Lateness() Lateness {
 	return Lateness{Wake: tk.wake.snapshot(), Call: tk.call.snapshot(), Take: tk.take.snapshot()}
 }
 
-// tickers are those of a clock that are aligned with the wall clock.
+// tickers are those of a clock that are aligned with the wall clock. One is in
+// here as long as it ticks: it comes and goes with the shard's lock held.
 type tickers struct {
 	mu  sync.Mutex
 	all map[*Ticker]struct{}
@@ -172,8 +176,9 @@ func (a *tickers) remove(tk *Ticker) {
 // realign lays the grids anew after the wall clock was set.
 func (a *tickers) realign() {
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	for tk := range a.all {
+	all := slices.Collect(maps.Keys(a.all))
+	a.mu.Unlock()
+	for _, tk := range all {
 		tk.shard.mu.Lock()
 		if !tk.timer.Active() {
 			tk.shard.mu.Unlock()

@@ -1,6 +1,7 @@
 package timer
 
 import (
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -151,5 +152,19 @@ func TestDatesOutOfRange(t *testing.T) {
 		came := make(chan struct{})
 		c.At(time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC), func() { close(came) })
 		<-came
+	}
+}
+
+// An aligned ticker that ticks is known to its clock, whoever stops and starts
+// it at the same time: one that is not would keep its grid when the clock is set.
+func TestAlignedAreKnown(t *testing.T) {
+	w := newMachine(t, ClockConfig{})
+	tk := newTicker(t, w.Clock, TickerConfig{Period: time.Hour, Align: true})
+	for range 2000 {
+		var both sync.WaitGroup
+		both.Go(tk.Stop)
+		both.Go(func() { _ = tk.Reset(time.Hour) })
+		both.Wait()
+		require.Equal(t, tk.timer.Active(), len(w.aligned.all) == 1)
 	}
 }
