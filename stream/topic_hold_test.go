@@ -114,7 +114,9 @@ func TestPublishWait(t *testing.T) {
 	}
 	result := make(chan error)
 	wait := func() { _, err := topic.PublishWait(t.Context(), m, ""); result <- err }
+	waits := func() bool { topic.mu.Lock(); defer topic.mu.Unlock(); return topic.roomy != nil }
 	go wait()
+	await(t, "the publisher", waits)
 	sp.do(0, func() { f.give(anyRoom) })
 	if err := <-result; err != nil {
 		t.Errorf("with room: %v", err)
@@ -124,6 +126,7 @@ func TestPublishWait(t *testing.T) {
 		_, err = topic.PublishMessage(m, "")
 	}
 	go wait()
+	await(t, "the publisher", waits)
 	topic.Close(nil)
 	if err := <-result; !errors.Is(err, ErrClosed) {
 		t.Errorf("closed: %v", err)
