@@ -157,31 +157,11 @@ func TestTopicStorm(t *testing.T) {
 		a := &auditor{t: t, sparse: policy == Conflate}
 		f.quiet, f.onPush = true, a.see
 		clients[i] = client{f, a}
-		work.Go(func() {
-			rnd := rand.New(rand.NewPCG(seed, uint64(i)))
-			o := SubOptions{Policy: policy, Queue: 1 + rnd.IntN(40)}
-			if i%2 == 0 {
-				o.Snapshot = b.snapshot
-			}
-			sub, err := b.topic.subscribe(f, o)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			for range 200 {
-				n := rnd.IntN(20)
-				sp.do(s.loop, func() { f.room = min(f.room, 1<<20); f.stall(); f.give(n) })
-				if rnd.IntN(50) == 0 {
-					sub.Stats()
-					b.topic.Stats()
-				}
-			}
-			if i%5 == 0 {
-				sub.Cancel()
-				return
-			}
-			sp.do(s.loop, func() { f.give(anyRoom) })
-		})
+		o := SubOptions{Policy: policy}
+		if i%2 == 0 {
+			o.Snapshot = b.snapshot
+		}
+		work.Go(func() { fidget(t, sp, b.topic, f, o, rand.New(rand.NewPCG(seed, uint64(i))), i%5 == 0) })
 	}
 	for p := range publishers {
 		work.Go(func() {
@@ -211,6 +191,29 @@ func TestTopicStorm(t *testing.T) {
 	if st.Subs != 0 || st.Behind != 0 || st.Shards != 0 || st.Held != 0 || st.Published != total {
 		t.Errorf("%+v", st)
 	}
+}
+
+// fidget subscribes, gives room and takes it, looks, and cancels or reads on.
+func fidget(t *testing.T, sp *spinners, topic *Topic, f *fakeStream, o SubOptions, rnd *rand.Rand, cancel bool) {
+	o.Queue = 1 + rnd.IntN(40)
+	sub, err := topic.subscribe(f, o)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	for range 200 {
+		n := rnd.IntN(20)
+		sp.do(f.sess.loop, func() { f.stall(); f.give(n) })
+		if rnd.IntN(50) == 0 {
+			sub.Stats()
+			topic.Stats()
+		}
+	}
+	if cancel {
+		sub.Cancel()
+		return
+	}
+	sp.do(f.sess.loop, func() { f.give(anyRoom) })
 }
 
 // tryChange publishes under the board's lock.
