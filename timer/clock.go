@@ -53,6 +53,7 @@ type Clock struct {
 	rang    bool // the watch's bell
 	todo    []due
 	events  [4]poller.Event
+	asked   Time // when the poller was, last
 	woke    Time // when the last sleep was over
 	backlog backlog
 

@@ -332,6 +332,17 @@ func TestPanicIsHandedOver(t *testing.T) {
 	require.EqualValues(t, 1, c.Stats().Panics)
 }
 
+// So is one of Stepped.
+func TestPanicOfStepped(t *testing.T) {
+	panicked := make(chan any, 1)
+	c := newClock(t, ClockConfig{
+		Stepped:  func(Step) { panic("stepped") },
+		Panicked: func(v any, _ []byte) { panicked <- v },
+	})
+	c.stepped(Step{})
+	require.Equal(t, "stepped", <-panicked)
+}
+
 func TestWhatAlarmsCost(t *testing.T) {
 	c := newClock(t, ClockConfig{Pool: inline{}})
 	a := c.AfterFunc(time.Hour, func() {})

@@ -2,6 +2,7 @@ package timer
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -79,6 +80,11 @@ type deadline struct {
 type ending struct{ f func() }
 
 var closedChan = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
+
+// String keeps fmt from reading the fields, which others change.
+func (x *deadline) String() string {
+	return fmt.Sprintf("%v.WithDeadline(%s [%s])", x.Context, x.at, time.Until(x.at))
+}
 
 func (x *deadline) Deadline() (time.Time, bool) { return x.at, true }
 

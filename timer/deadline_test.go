@@ -3,6 +3,7 @@ package timer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -169,4 +170,12 @@ func TestContextsUnderContention(t *testing.T) {
 	}
 	all.Wait()
 	require.Zero(t, c.Stats().Pending)
+}
+
+// fmt does not read what other goroutines change.
+func TestContextsPrint(t *testing.T) {
+	c := newClock(t, ClockConfig{})
+	ctx, cancel := c.WithTimeout(t.Context(), time.Hour)
+	go cancel()
+	require.Contains(t, fmt.Sprint(ctx), ".WithDeadline(")
 }

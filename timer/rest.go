@@ -30,6 +30,10 @@ func (c *Clock) rest(next Time) {
 			c.whirl(next)
 		}
 	}
+	if now.Sub(c.asked) > stale {
+		c.sleep(0, Never)
+		c.wakeup.late /= 2
+	}
 	if now >= next {
 		c.woke = now
 		if slept {
@@ -37,6 +41,13 @@ func (c *Clock) rest(next Time) {
 		}
 	}
 }
+
+// stale is for how long the clock goes on without a wait of the poller, when
+// something is due all the time or the waits are so short that they are spun.
+// Then it asks once, for it would not hear of a wall clock that is set; and as
+// nothing was learnt of wake-ups meanwhile, less is made of what was known: or it
+// would spin for ever, after one that was late.
+const stale = 100 * time.Millisecond
 
 // early returns how long a first sleep may last, so that there is room for a
 // second one until left is over; 0 when there is not. Besides what a wake-up
@@ -63,6 +74,7 @@ func (c *Clock) spin(rest time.Duration) time.Duration {
 // wake-up to learn from.
 func (c *Clock) sleep(d time.Duration, end Time) {
 	n, err := c.poller.Wait(c.events[:], d)
+	c.asked = Now()
 	if n > 0 || err != nil {
 		c.rang = true
 		c.until.Store(awake)
@@ -70,8 +82,8 @@ func (c *Clock) sleep(d time.Duration, end Time) {
 	if end == Never || c.until.Load() == awake {
 		return
 	}
-	if now := Now(); now >= end {
-		c.wakeup.saw(now.Sub(end))
+	if c.asked >= end {
+		c.wakeup.saw(c.asked.Sub(end))
 	}
 }
 

@@ -58,3 +58,22 @@ func TestSpinIsBounded(t *testing.T) {
 	c.cfg.Precision = Fine
 	require.Zero(t, c.spin(time.Second))
 }
+
+// Ticks so close that all waits are spun: it is not for ever, for one wake-up
+// that was late, and the poller is asked all the same.
+func TestSpinIsNotForEver(t *testing.T) {
+	c := newClock(t, ClockConfig{Precision: Exact, NoRealTime: true})
+	const period = 50 * time.Microsecond
+	enough := make(chan struct{})
+	began, over := false, false
+	newTicker(t, c, TickerConfig{Period: period, Func: func(Tick) {
+		switch {
+		case !began:
+			began, c.wakeup.late = true, time.Millisecond
+		case c.wakeup.late == time.Millisecond/4 && !over:
+			over = true
+			close(enough)
+		}
+	}})
+	<-enough
+}

@@ -132,8 +132,14 @@ func (c *Clock) look() {
 	}
 	c.aligned.realign()
 	if c.cfg.Stepped != nil {
-		c.cfg.Stepped(s)
+		c.stepped(s)
 	}
+}
+
+// stepped tells of it.
+func (c *Clock) stepped(s Step) {
+	defer c.caught()
+	c.cfg.Stepped(s)
 }
 
 // care says that somebody relies on the wall clock or on Boottime from now on.
