@@ -16,7 +16,8 @@
 // A goroutine serves a call while it is active: a unary or server-streaming call
 // gets one when its request is complete, or its first message is there. A
 // server-streaming handler may let go of it: see Subscribe and Detach. Unary
-// methods that never block may be served without any: see Config.Inline.
+// methods that never block may be served without any: see Config.Inline. With
+// TLS there is one for the handshake, and none afterwards: see Server.ServeTLS.
 //
 // What differs from grpc-go's server: its ServerOptions do not fit, as their
 // type is closed (Config has what they configure); grpc.SetSendCompressor,

@@ -24,13 +24,19 @@ const patience = 30 * time.Second
 // serve starts a Server, and looks at its end that nothing of it is left.
 func serve(t testing.TB, cfg grpc.Config, register func(stock.ServiceRegistrar)) (*grpc.Server, *conn.Runtime, string) {
 	t.Helper()
+	return listen(t, cfg, register, func(srv *grpc.Server) conn.Serve { return srv.Serve })
+}
+
+// listen does so with the Serve that it is told.
+func listen(t testing.TB, cfg grpc.Config, register func(stock.ServiceRegistrar), how func(*grpc.Server) conn.Serve) (*grpc.Server, *conn.Runtime, string) {
+	t.Helper()
 	rt, err := conn.Start(conn.Config{Loops: 2})
 	ok(t, err)
 	srv := grpc.NewServer(cfg)
 	register(srv)
 	addr, err := conn.ParseAddr("127.0.0.1:0")
 	ok(t, err)
-	ln, err := rt.Listen(addr, srv.Serve)
+	ln, err := rt.Listen(addr, how(srv))
 	ok(t, err)
 	t.Cleanup(func() {
 		srv.Close()
@@ -118,6 +124,17 @@ func want[T comparable](t testing.TB, got, expected T) {
 	t.Helper()
 	if got != expected {
 		t.Fatalf("got %v, want %v", got, expected)
+	}
+}
+
+// until waits for something that nothing signals.
+func until(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !ok(); {
+		if time.Now().After(end) {
+			t.Fatal("never happened: " + what)
+		}
+		<-time.After(2 * time.Millisecond)
 	}
 }
 

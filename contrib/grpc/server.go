@@ -2,6 +2,8 @@ package grpc
 
 import (
 	"context"
+	"sync"
+	"sync/atomic"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/stats"
@@ -45,6 +47,13 @@ type Server struct {
 	unary     grpc.UnaryServerInterceptor  // the chain; nil: none
 	streaming grpc.StreamServerInterceptor // likewise
 	services  map[string]*service
+
+	// TLS handshakes, which run on goroutines of their own.
+	life    context.Context // ends with Close
+	end     context.CancelFunc
+	shaking chan struct{} // a place for each
+	shaken  sync.Once
+	refused atomic.Uint64
 }
 
 var _ grpc.ServiceRegistrar = (*Server)(nil)
@@ -58,7 +67,9 @@ func NewServer(cfg Config) *Server {
 		unary:     chainUnary(cfg.UnaryInterceptors),
 		streaming: chainStream(cfg.StreamInterceptors),
 		services:  make(map[string]*service),
+		shaking:   make(chan struct{}, handshakes),
 	}
+	s.life, s.end = context.WithCancel(context.Background())
 	if cfg.Unknown != nil {
 		m := &method{srv: s, clientStreams: true, serverStreams: true, handler: cfg.Unknown}
 		if err := s.core.Unknown(stream.Method{Go: m.serve}); err != nil {
@@ -80,8 +91,14 @@ func (s *Server) Core() *stream.Server { return s.core }
 // ended; when ctx ends first, it closes the rest and returns ctx's error.
 // Streams that live on without a goroutine count: Close their topics first, or
 // give ctx a deadline. Never call it from an inline method.
-func (s *Server) Shutdown(ctx context.Context) error { return s.core.Shutdown(ctx) }
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.endHandshakes()
+	return s.core.Shutdown(ctx)
+}
 
 // Close ends all sessions now. Handlers find their contexts cancelled and may
 // still run when it returns. Never call it from an inline method.
-func (s *Server) Close() error { return s.core.Close() }
+func (s *Server) Close() error {
+	s.endHandshakes()
+	return s.core.Close()
+}
