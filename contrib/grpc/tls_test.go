@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -186,6 +187,19 @@ func TestIdleTLS(t *testing.T) {
 	want(t, strings.Count(string(stacks), "(*Server).handshake"), 0)
 }
 
+// halfway is a client's connection that falls silent when the server has
+// answered: the handshake is then in its middle.
+type halfway struct{ net.Conn }
+
+var errHalfway = errors.New("halfway")
+
+func (h halfway) Read([]byte) (int, error) {
+	if _, err := io.ReadFull(h.Conn, make([]byte, 1)); err != nil {
+		return 0, err
+	}
+	return 0, errHalfway
+}
+
 // Who does not speak TLS, or not HTTP/2 in it, is sent away; who says nothing
 // holds nobody up: Close ends his handshake.
 func TestStrangersTLS(t *testing.T) {
@@ -219,9 +233,11 @@ func TestStrangersTLS(t *testing.T) {
 	silent, err := net.Dial("tcp", addr)
 	ok(t, err)
 	defer silent.Close()
-	ok(t, srv.Close())
 	silent.SetDeadline(time.Now().Add(patience))
-	if _, err := silent.Read(make([]byte, 1)); err == nil || strings.Contains(err.Error(), "timeout") {
+	err = tls.Client(halfway{silent}, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}}).Handshake()
+	want(t, err, errHalfway)
+	ok(t, srv.Close())
+	if _, err := io.Copy(io.Discard, silent); err != nil && strings.Contains(err.Error(), "timeout") {
 		t.Errorf("after Close: %v", err)
 	}
 	reject("closed", func(net.Conn) error { return nil })
