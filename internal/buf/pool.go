@@ -31,9 +31,11 @@ func Get(n int) []byte {
 }
 
 // Put gives storage back that came from Get; b must start where Get's slice
-// started. The caller must not touch it afterwards.
+// started. The caller must not touch it afterwards. Storage of another size, as
+// append leaves it, is left to the collector: in the pool it would come out
+// larger than it is.
 func Put(b []byte) {
-	if cap(b) < 1<<minClass {
+	if n := cap(b); n < 1<<minClass || n > MaxStorage || n&(n-1) != 0 {
 		return
 	}
 	// The pointer alone goes into the interface: a slice there would allocate.
