@@ -32,12 +32,15 @@ func (c *Clock) WithDeadlineCause(parent context.Context, d time.Time, cause err
 	if at, ok := parent.Deadline(); ok && at.Before(d) {
 		return context.WithCancel(parent) // the parent's comes first
 	}
-	below, tell := context.WithCancelCause(parent)
-	x := &deadline{Context: below, tell: tell, at: d, after: cause}
+	inner, tell := context.WithCancelCause(parent)
+	x := &deadline{Context: inner, tell: tell, at: d, after: cause}
 	x.shard = c.pick(&x.timer)
 	x.timer.Init(x)
+	below, end := context.WithCancel(x)
+	_ = end // x.ends does it, and says why
+	ctx := &timed{below, x}
 	x.mu.Lock()
-	x.leave = context.AfterFunc(below, x.follow)
+	x.leave = context.AfterFunc(inner, x.follow)
 	x.mu.Unlock()
 	left := time.Until(d)
 	switch {
@@ -45,92 +48,77 @@ func (c *Clock) WithDeadlineCause(parent context.Context, d time.Time, cause err
 		x.cancel(context.DeadlineExceeded, cause)
 	case !x.shard.arm(&x.timer, min(x.shard.now().Add(left), Never-1)):
 		x.cancel(context.Canceled, ErrClockClosed)
-	case below.Err() != nil: // before the timer was set, so that nobody stopped it
+	case inner.Err() != nil: // before the timer was set, so that nobody stopped it
 		x.follow()
 		x.shard.stop(&x.timer)
 	}
-	return x, func() { x.cancel(context.Canceled, nil) }
+	return ctx, func() { x.cancel(context.Canceled, nil) }
 }
 
-// deadline is a context that ends at an instant.
+// timed is what the caller has: package context's own, which takes part in its
+// tree, and the deadline that ends it.
 //
-//	parent ◄── below ◄── deadline ◄── contexts made from it
+//	parent ◄── inner ◄── deadline ◄── below ◄── contexts made from it
+//	           cause     why           timed
 //
 // The contexts of package context know no end but being cancelled, and would
-// hand context.Canceled to those below them. So this one has a Done of its own,
-// which makes package context ask it (AfterFunc) instead of the next of its own
-// kind above. That one, below, is there to keep the cause: context.Cause looks
-// for it there and nowhere else.
-type deadline struct {
+// hand context.Canceled to those below them. So there is one between that is not
+// of its kind: below asks it why it ended (AfterFunc, Err), and inner keeps the
+// cause, for context.Cause looks for it in its own kind and nowhere else.
+type timed struct {
 	context.Context // below
+	x               *deadline
+}
+
+func (t *timed) Deadline() (time.Time, bool) { return t.x.at, true }
+
+func (t *timed) Done() <-chan struct{} {
+	t.x.follow()
+	return t.Context.Done()
+}
+
+func (t *timed) Err() error {
+	t.x.follow()
+	return t.Context.Err()
+}
+
+// String keeps fmt from reading the fields, which others change.
+func (t *timed) String() string {
+	return fmt.Sprintf("%v.WithDeadline(%s [%s])", t.x.Context, t.x.at, time.Until(t.x.at))
+}
+
+// deadline ends a context at an instant.
+type deadline struct {
+	context.Context // inner
 	tell            context.CancelCauseFunc
 	at              time.Time
 	shard           *shard
 	timer           Timer
 	after           error       // the cause when the deadline has passed
-	leave           func() bool // do not follow below any more
+	leave           func() bool // do not follow inner any more
+	ends            func()      // end below
 
-	mu   sync.Mutex
-	done chan struct{} // made when somebody asks
-	err  error
-	ends map[*ending]struct{}
+	mu  sync.Mutex
+	err error
 }
 
-// ending is a function that waits for the context's end.
-type ending struct{ f func() }
+// open is the Done of all that end by AfterFunc. It is not inner's, which makes
+// package context ask the deadline instead of inner.
+var open = make(chan struct{})
 
-var closedChan = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
-
-// String keeps fmt from reading the fields, which others change.
-func (x *deadline) String() string {
-	return fmt.Sprintf("%v.WithDeadline(%s [%s])", x.Context, x.at, time.Until(x.at))
-}
-
-func (x *deadline) Deadline() (time.Time, bool) { return x.at, true }
-
-func (x *deadline) Done() <-chan struct{} {
-	x.follow()
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.done == nil {
-		x.done = make(chan struct{})
-		if x.err != nil {
-			x.done = closedChan
-		}
-	}
-	return x.done
-}
+func (x *deadline) Done() <-chan struct{} { return open }
 
 func (x *deadline) Err() error {
-	x.follow()
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.err
 }
 
 // AfterFunc is how package context follows a context that is not its own (see
-// context.AfterFunc): it needs no goroutine to wait for Done. f is called on
-// the goroutine that ends the context, and is short.
+// context.AfterFunc). It is called once, by below, before anything can end.
 func (x *deadline) AfterFunc(f func()) (stop func() bool) {
-	e := &ending{f}
-	x.mu.Lock()
-	if x.err != nil {
-		x.mu.Unlock()
-		go f()
-		return func() bool { return false }
-	}
-	if x.ends == nil {
-		x.ends = map[*ending]struct{}{}
-	}
-	x.ends[e] = struct{}{}
-	x.mu.Unlock()
-	return func() bool {
-		x.mu.Lock()
-		defer x.mu.Unlock()
-		_, waits := x.ends[e]
-		delete(x.ends, e)
-		return waits
-	}
+	x.ends = f
+	return func() bool { return false }
 }
 
 // follow ends the context if the parent has ended.
@@ -140,31 +128,23 @@ func (x *deadline) follow() {
 	}
 }
 
-// cancel ends the context; who is first says why.
+// cancel ends the context; who is first says why. Who is not waits for him.
 func (x *deadline) cancel(err, cause error) {
 	if cause == nil {
 		cause = err
 	}
 	x.mu.Lock()
-	if x.err != nil {
-		x.mu.Unlock()
-		return
+	first := x.err == nil
+	if first {
+		x.err = err
+		x.leave()
+		x.tell(cause) // changes nothing if it was the parent
 	}
-	x.err = err
-	x.leave()
-	x.tell(cause) // changes nothing if it was the parent
-	if x.done == nil {
-		x.done = closedChan
-	} else {
-		close(x.done)
-	}
-	ends := x.ends
-	x.ends = nil
 	x.mu.Unlock()
-	for e := range ends {
-		e.f()
+	x.ends()
+	if first {
+		x.shard.stop(&x.timer)
 	}
-	x.shard.stop(&x.timer)
 }
 
 // Fire collects the context. For its shard.

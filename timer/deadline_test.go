@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -178,4 +179,30 @@ func TestContextsPrint(t *testing.T) {
 	ctx, cancel := c.WithTimeout(t.Context(), time.Hour)
 	go cancel()
 	require.Contains(t, fmt.Sprint(ctx), ".WithDeadline(")
+}
+
+// Contexts behind one that only carries a value are in package context's tree as
+// well: they have ended when cancel has returned, and none costs a goroutine.
+func TestContextsBehindAValue(t *testing.T) {
+	type key struct{}
+	c := newClock(t, ClockConfig{})
+	ctx, cancel := c.WithTimeout(t.Context(), time.Hour)
+	before := runtime.NumGoroutine()
+	var all []context.Context
+	for range 100 {
+		child, cancel := context.WithCancel(context.WithValue(ctx, key{}, 1))
+		t.Cleanup(cancel)
+		all = append(all, child)
+	}
+	require.Less(t, runtime.NumGoroutine(), before+50)
+	cancel()
+	for _, child := range all {
+		require.ErrorIs(t, child.Err(), context.Canceled)
+	}
+	ctx, cancel = c.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	child, stop := context.WithCancel(context.WithValue(ctx, key{}, 1))
+	defer stop()
+	<-child.Done()
+	require.ErrorIs(t, child.Err(), context.DeadlineExceeded)
 }
