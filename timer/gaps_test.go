@@ -6,6 +6,9 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
 )
 
 // crowd is a heap of so many timers that gaps are swept, next to the order in
@@ -114,4 +117,29 @@ func TestStoppedFirst(t *testing.T) {
 			t.Errorf("%d stopped: %v", stopped, err)
 		}
 	}
+}
+
+// However timers are stopped, the levels keep no more room than four times what
+// they need: also when the number of timers never comes to a round one.
+func TestStoppedLeaveRoom(t *testing.T) {
+	var h Heap
+	var all []*Timer
+	add := func() {
+		x := &Timer{}
+		x.Init(Func(func(Time) {}))
+		h.Set(x, Time(time.Hour))
+		all = append(all, x)
+	}
+	for range 32<<10 + 1 {
+		add()
+	}
+	for i := 0; i < len(all) && i < 2<<20; i++ { // one of sixteen stays
+		if x := all[i]; x.place >= inLevels && x.place%runSlots != runSlots-1 {
+			add()
+			h.Stop(x)
+		}
+	}
+	l := h.levels
+	require.NotZero(t, l.n%runSlots)
+	require.LessOrEqual(t, len(l.runs), 4*(l.n/runSlots+l.inUse)*3/2+2*pageRuns)
 }

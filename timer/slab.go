@@ -142,10 +142,11 @@ func (l *levels) take(t *Timer) {
 	if taken == 0 {
 		l.withdraw(i >> runBits)
 	}
-	if l.gone++; l.gone > l.n/2+keep {
+	swept := l.gone >= l.n/2+keep
+	if l.gone++; swept {
 		l.sweep()
 	}
-	if l.n%runSlots == 0 {
+	if swept || l.n%runSlots == 0 {
 		l.shrink()
 	}
 }
