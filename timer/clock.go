@@ -171,7 +171,8 @@ func (c *Clock) Now() Time { return Now().Add(c.ahead(false)) }
 // when it returns, so a callback that is under way on it is waited for. A
 // callback on the clock's goroutine must not call it. Timers that are set do
 // not fire any more; contexts and sleeps end with ErrClockClosed as their
-// cause. It may be called again and waits then, too.
+// cause. Functions that the Pool refused and that wait still do not run:
+// ClockStats.Backlog says how many. It may be called again and waits then, too.
 func (c *Clock) Close() error {
 	c.once.Do(func() {
 		c.closing.Store(true)

@@ -12,7 +12,8 @@ import (
 // ends. Contexts derived from it end with it, by whatever package they were
 // made. When the clock is closed before, the context ends as if it was
 // cancelled, with ErrClockClosed as its cause; one that is made afterwards has
-// ended.
+// ended. Where the parent's deadline is before d it stands for this one, as in
+// package context, and the clock has no part in it.
 //
 // One difference: when the parent is cancelled, Err and Done know it at once,
 // but a channel that Done returned earlier is closed a moment later, by another

@@ -64,7 +64,8 @@ type TickerConfig struct {
 	Func func(Tick)
 
 	// Start is where the grid starts, as Clock.Now counts: the first tick is
-	// the first one of the grid that is still to come. Zero: the present.
+	// the first one of the grid that is still to come, and the start itself, if
+	// that is still to come, is none. Zero: the present. Not used with Align.
 	Start Time
 
 	// Align lays the grid on the wall clock instead: ticks are where the time
