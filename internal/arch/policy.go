@@ -83,6 +83,8 @@ var may = map[string]row{
 	"idem/idemhttp":  {module: list("idem"), net: true},
 	"idem/idemtest":  {module: list("idem"), others: list(porcupine)},
 	"saga":           {module: list("idem")},
+	"saga/boltlog":   {module: list("saga"), others: list(bbolt)},
+	"saga/sagatest":  {module: list("saga")},
 	"sched":          {module: list("timer")},
 	"sched/pool.go":  {others: list(ants)},
 }
