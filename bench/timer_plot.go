@@ -16,7 +16,7 @@ func timerPictures(b *bench, _ []report.Row) []picture {
 			Note:  "How many of the ticks are no later than that. Further left and steeper is better.",
 			Names: b.names,
 		}
-		for _, l := range []load{idle, burnt, inside, spare} {
+		for _, l := range tickLoads {
 			panel := report.Panel{Title: loadNames[l]}
 			for _, s := range tickSubjects[l] {
 				if one := b.pools[tickCase{l, p}][s]; one != nil && len(one.late) > 0 {

@@ -19,13 +19,17 @@ const (
 	burnt  load = "burnt"  // other processes compute, one a core
 	inside load = "inside" // goroutines of the ticker's process compute, one a P
 	spare  load = "spare"  // the same goroutines, on a spare.Pool
+	core   load = "core"   // one fewer, so that a core is free, too
 )
+
+var tickLoads = []load{idle, burnt, inside, spare, core}
 
 var loadNames = map[load]string{
 	idle:   "idle",
 	burnt:  "all cores burnt by other processes",
 	inside: "all Ps burnt inside the process",
 	spare:  "the same work on a spare.Pool",
+	core:   "on a spare.Pool that leaves a core free",
 }
 
 // tickCase is one load and one period.
@@ -46,6 +50,7 @@ var tickSubjects = map[load][]string{
 	burnt:  {"std", "coarse", "fine", "exact"},
 	inside: {"std", "fine", "exact"},
 	spare:  {"std", "fine", "exact"},
+	core:   {"std", "fine", "exact"},
 }
 
 var tickPeriods = []time.Duration{time.Millisecond, 10 * time.Millisecond, 100 * time.Millisecond}
@@ -61,7 +66,7 @@ var articleSubjects = []string{"std", "fine", "exact"}
 // timerTickers measures lateness under each load, at each period. The article's table is of the same measurements,
 // only longer: where both are asked for, both come from the long ones.
 func timerTickers(b *bench) error {
-	for _, l := range []load{idle, burnt, inside, spare} {
+	for _, l := range tickLoads {
 		for _, p := range tickPeriods {
 			c := tickCase{l, p}
 			subjects, window := b.plan(c)
@@ -129,6 +134,8 @@ func (b *bench) tick(c tickCase, subjects []string, window time.Duration) (err e
 		j.Burners = fires.pids()
 	case inside, spare:
 		j.Inside, j.Spare = runtime.NumCPU(), c.load == spare
+	case core:
+		j.Inside, j.Spare = max(1, runtime.NumCPU()-1), true
 	}
 	pools := map[string]*pool{}
 	b.names[c.id()] = c.String()
