@@ -22,15 +22,17 @@ var ErrBusy = errors.New("spare: all goroutines compute")
 // let computing goroutines never have all:
 //
 //	P   ▓▓▓▓▓▓▓▓▓   a goroutine of the pool
-//	P   ▓▓▓▓▓▓▓▓▓   another: as many as there are cores
+//	P   ▓▓▓▓▓▓▓▓▓   another
 //	P   ░░ ░  ░░    the collector, a quarter of all while it runs
 //	P     ·   ·     free: the clock, and all that is short
 //
-// So a Pool raises GOMAXPROCS above the number of cores and bounds the pool by
-// it. The operating system shares the cores among the threads then, and for
-// that the clock's thread has its slice or policy. It is of use only if all that
-// computes for long goes through it. What go run ./bench timer measures with
-// and without it is in docs/benchmarks.md.
+// So a Pool is bounded, and raises GOMAXPROCS above its bound. With one goroutine
+// fewer than there are cores a core is free, too, and ticks are nearly as on an
+// idle machine. With one for each core all the work is done, but threads share
+// the cores then: one that has a P and waits for a core keeps the collector from
+// stopping the world, for milliseconds, and everybody waits with it. What go run
+// ./bench timer measures of either, and without it, is in docs/benchmarks.md. It
+// is of use only if all that computes for long goes through it.
 type Pool struct {
 	ants    *ants.Pool
 	workers int
@@ -38,8 +40,8 @@ type Pool struct {
 }
 
 // New raises GOMAXPROCS, if it is lower, so that a P stays free when that
-// many goroutines compute, and makes their pool. Zero workers: one for each P
-// there is now. GOMAXPROCS belongs to the whole process, and changing it stops
+// many goroutines compute, and makes their pool. Zero workers: one fewer than
+// there are Ps now, at least one. GOMAXPROCS belongs to the whole process, and changing it stops
 // the world for a moment: one Pool is enough for a process, made at its start
 // and closed by who made it.
 func New(workers int) (*Pool, error) {
@@ -50,6 +52,7 @@ func New(workers int) (*Pool, error) {
 		if made.n > 0 {
 			workers = made.before
 		}
+		workers = max(1, workers-1)
 	}
 	pool, err := ants.NewPool(workers, ants.WithNonblocking(true))
 	if err != nil {
