@@ -95,7 +95,7 @@ const (
 
 // lateness translates h into the form of Prometheus. Its buckets are eighths of
 // these, so that none lies across a bound.
-func lateness(d *prometheus.Desc, h *timer.Histogram) prometheus.Metric {
+func lateness(d *prometheus.Desc, h *timer.Histogram, labels ...string) prometheus.Metric {
 	upTo := map[float64]uint64{}
 	var count uint64
 	bound := firstLate
@@ -108,5 +108,5 @@ func lateness(d *prometheus.Desc, h *timer.Histogram) prometheus.Metric {
 	for ; bound <= lastLate; bound *= 2 {
 		upTo[bound.Seconds()] = count
 	}
-	return prometheus.MustNewConstHistogram(d, count, h.Sum.Seconds(), upTo)
+	return prometheus.MustNewConstHistogram(d, count, h.Sum.Seconds(), upTo, labels...)
 }

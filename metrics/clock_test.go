@@ -73,7 +73,8 @@ func TestScrapeOfAClock(t *testing.T) {
 			continue
 		}
 		h := f.GetMetric()[0].GetHistogram()
-		require.GreaterOrEqual(t, h.GetSampleCount(), uint64(20))
+		require.Equal(t, c.Stats().Late.Count, h.GetSampleCount())
+		require.NotZero(t, h.GetSampleCount())
 		var before uint64
 		for _, b := range h.GetBucket() {
 			require.GreaterOrEqual(t, b.GetCumulativeCount(), before)
@@ -85,4 +86,32 @@ func TestScrapeOfAClock(t *testing.T) {
 	}
 	require.NoError(t, c.Close())
 	require.Contains(t, scrape(t, NewClock("main", c)), `precision="fine"`)
+}
+
+// A ticker's scrape has each of its counters, and the three places of lateness.
+func TestScrapeOfATicker(t *testing.T) {
+	c, err := timer.NewClock(timer.ClockConfig{})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, c.Close()) }()
+	tk, err := c.NewTicker(timer.TickerConfig{Period: 100 * time.Microsecond})
+	require.NoError(t, err)
+	_, err = tk.Wait(t.Context())
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return tk.Stats().Unread > 0 }, 20*time.Second, time.Millisecond)
+	tk.Stop()
+	collector := NewTicker("main", tk)
+	problems, err := testutil.CollectAndLint(collector)
+	require.NoError(t, err)
+	require.Empty(t, problems)
+	page := scrape(t, collector)
+	s := tk.Stats()
+	for _, want := range []string{
+		`weir_ticker_ticks_total{ticker="main"} ` + strconv.FormatUint(s.Ticks, 10),
+		`weir_ticker_skipped_total{reason="late",ticker="main"} ` + strconv.FormatUint(s.Late, 10),
+		`weir_ticker_skipped_total{reason="unread",ticker="main"} ` + strconv.FormatUint(s.Unread, 10),
+		`weir_ticker_late_seconds_count{place="call",ticker="main"} ` + strconv.FormatUint(s.Ticks, 10),
+		`place="wake"`, `place="take"`,
+	} {
+		require.Contains(t, page, want)
+	}
 }

@@ -9,8 +9,8 @@ import (
 // An Alarm is a timer of a Clock, for code that would hold a time.Timer. Its
 // methods may be called by any goroutine. It differs from a time.Timer in this:
 //
-//   - One that is set is kept by its clock: it is collected after it fired or
-//     was stopped, not before.
+//   - One that is set is kept by its clock: it is collected some time after it
+//     fired or was stopped (see Heap.Stop), not before.
 //   - C has room for one value, where the length and capacity of a time.Timer's
 //     channel read 0. As there, no value of before is received after Stop or
 //     Reset has returned.

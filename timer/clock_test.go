@@ -293,10 +293,11 @@ func TestCloseEndsEverything(t *testing.T) {
 		require.False(t, c.AfterFunc(0, func() { t.Error("fired after Close") }).Stop())
 		_, err = tk.Wait(t.Context())
 		require.ErrorIs(t, err, ErrClockClosed)
-		require.NoError(t, tk.Reset(time.Millisecond))
+		require.ErrorIs(t, tk.Reset(time.Millisecond), ErrClockClosed)
+		require.ErrorIs(t, tk.Pace(time.Millisecond), ErrClockClosed)
 		tk.Stop()
 		_, err = c.NewTicker(TickerConfig{Period: time.Hour})
-		require.NoError(t, err)
+		require.ErrorIs(t, err, ErrClockClosed)
 		require.Zero(t, c.Stats().Pending)
 	}
 }

@@ -27,6 +27,11 @@ func (c *Clock) WithTimeout(parent context.Context, d time.Duration) (context.Co
 	return c.WithDeadline(parent, time.Now().Add(d))
 }
 
+// WithTimeoutCause is WithDeadlineCause for the present plus d.
+func (c *Clock) WithTimeoutCause(parent context.Context, d time.Duration, cause error) (context.Context, context.CancelFunc) {
+	return c.WithDeadlineCause(parent, time.Now().Add(d), cause)
+}
+
 // WithDeadlineCause is WithDeadline with a cause for when the deadline has
 // passed. The cancel function sets none.
 func (c *Clock) WithDeadlineCause(parent context.Context, d time.Time, cause error) (context.Context, context.CancelFunc) {

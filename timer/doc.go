@@ -33,26 +33,19 @@
 // Next says that it begins; Advance fires nothing then, if nothing is due.
 //
 // Processor nanoseconds for a timer, with 1,000 / 100,000 / 1,000,000 of them
-// that come up within a minute, in random order in memory and time. To push on
-// is to move an active timer to a later instant; to fire includes setting it,
-// and a wake-up for each.
+// that come up within a minute, in random order in memory and time but for set,
+// which is in the order of memory. To push on is to move an active timer to a
+// later instant; to fire includes setting it, and a wake-up for each.
 //
-//	             this heap         container/heap     AfterFunc         allocations
-//	set          15 /  78 / 108    58 / 136 /  252    232 / 237 /  325    0   1   1
-//	stop         16 /  66 / 112    37 / 274 /  620     35 / 531 /  583    0   0   0
-//	push on       6 /  34 /  48    36 / 322 /  627     78 / 334 /  464    0   0   0
-//	set, fire    53 / 168 / 207   164 / 421 / 1411    985 / 1655 / 2465   0   1   2
+//	             this heap           container/heap        AfterFunc
+//	set          18 /  40 /  49      36 /  46 /  127       215 /  446 /  809
+//	stop        5.8 /  24 /  88      42 / 180 /  521        32 /  184 /  263
+//	push on     1.6 / 8.7 /  18     104 / 489 / 1210        65 /  216 /  261
+//	set, fire   101 / 228 / 242     174 / 597 / 1534      1276 / 2130 / 4185
 //
-//	go test -run - -bench Life -benchtime 150ms -count 3 ./timer
-//
-// (2 shared cores, Go 1.26, medians.) What the levels do to this: the same heap
-// without them, run in turns with it on the same machine.
-//
-//	             100,000: without, with    1,000,000: without, with
-//	set                    69    78                   89   130
-//	stop                  119    51                  196   129
-//	push on                40    33                   50    51
-//	set, fire             242   143                  474   211
+// Measured by go run ./bench timer on 2 cores of a virtual machine, Go 1.26,
+// medians; ratios and ranges are in docs/benchmarks.md. This heap allocates
+// nothing, AfterFunc one object for each timer.
 //
 // A set timer takes 32 bytes where it is embedded, and with 1,000 / 100,000 /
 // 1,000,000 timers 27 / 19 / 17 bytes in the heap and the levels. Timers that

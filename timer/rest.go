@@ -34,11 +34,9 @@ func (c *Clock) rest(next Time) {
 		c.sleep(0, Never)
 		c.wakeup.late /= 2
 	}
-	if now >= next {
-		c.woke = now
-		if slept {
-			c.count.late.Add(now.Sub(next))
-		}
+	c.woke = now
+	if slept && now >= next {
+		c.count.late.Add(now.Sub(next))
 	}
 }
 

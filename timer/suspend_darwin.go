@@ -12,9 +12,11 @@ const knowsSuspend = true
 // CLOCK_MONOTONIC goes on while it is, and CLOCK_UPTIME_RAW does not
 // (clock_gettime(3)).
 func suspended() time.Duration {
-	var all, awake unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &all) != nil || unix.ClockGettime(unix.CLOCK_UPTIME_RAW, &awake) != nil {
-		return 0
-	}
-	return time.Duration(all.Nano() - awake.Nano()).Round(time.Millisecond)
+	return largest(func() time.Duration {
+		var all, awake unix.Timespec
+		if unix.ClockGettime(unix.CLOCK_MONOTONIC, &all) != nil || unix.ClockGettime(unix.CLOCK_UPTIME_RAW, &awake) != nil {
+			return 0
+		}
+		return time.Duration(all.Nano() - awake.Nano()).Round(time.Millisecond)
+	})
 }

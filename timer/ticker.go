@@ -25,7 +25,7 @@ var ErrTickerStopped = errors.New("timer: ticker stopped")
 // newest, which counts those that it took the place of. No tick is lost
 // unreported: from one tick to the next N goes up by one plus Skipped, unless
 // there is a new grid in between (Reset, Pace, or a set wall clock that Align
-// follows), whose ticks are counted from 1.
+// follows), whose N starts anew.
 //
 // Its methods may be called by any goroutine.
 type Ticker struct {
@@ -56,16 +56,18 @@ type Ticker struct {
 
 // TickerConfig says how a Ticker is made.
 type TickerConfig struct {
-	// Period is the distance of two ticks. Required.
+	// Period is the distance of two ticks. Required. There is no least one: with
+	// a microsecond the clock has no time to sleep, and takes a core.
 	Period time.Duration
 
 	// Func is called for each tick, on the clock's goroutine: everything else
 	// on the clock waits for it. Nil: ticks are sent to C.
 	Func func(Tick)
 
-	// Start is where the grid starts, as Clock.Now counts: the first tick is
-	// the first one of the grid that is still to come, and the start itself, if
-	// that is still to come, is none. Zero: the present. Not used with Align.
+	// Start is where the grid starts, as Clock.Now counts. The first tick is the
+	// first point of the grid that is still to come: the start itself, if it is,
+	// with N 0. Zero: the present, and the first tick a Period from it. Not used
+	// with Align.
 	Start Time
 
 	// Align lays the grid on the wall clock instead: ticks are where the time
@@ -88,6 +90,7 @@ type Tick struct {
 }
 
 // NewTicker starts a Ticker. It ticks until Stop, or until its clock is closed.
+// Errors: ErrTicker, ErrClockClosed.
 func (c *Clock) NewTicker(cfg TickerConfig) (*Ticker, error) {
 	if cfg.Period <= 0 || cfg.Jitter < 0 || cfg.Jitter > cfg.Period {
 		return nil, ErrTicker
@@ -107,17 +110,19 @@ func (c *Clock) NewTicker(cfg TickerConfig) (*Ticker, error) {
 	if cfg.Align {
 		c.aligned.add(tk)
 	}
-	tk.begin(cfg.Period, cfg.Start)
+	if err := tk.begin(cfg.Period, cfg.Start); err != nil {
+		return nil, err
+	}
 	return tk, nil
 }
 
 // begin lays a grid and plans its first tick after the present. Start 0 is the
 // present. Called with the shard's lock, gives it back.
-func (tk *Ticker) begin(period time.Duration, start Time) {
+func (tk *Ticker) begin(period time.Duration, start Time) error {
 	s := tk.shard
 	if s.shut {
 		s.mu.Unlock()
-		return
+		return ErrClockClosed
 	}
 	now := s.now()
 	switch {
@@ -129,8 +134,12 @@ func (tk *Ticker) begin(period time.Duration, start Time) {
 		tk.grid = grid{start, period}
 	}
 	tk.n = tk.grid.passed(now)
+	if tk.grid.start > now {
+		tk.n-- // the one before 0, so that plan comes to 0
+	}
 	tk.plan()
 	s.armed(tk.planned)
+	return nil
 }
 
 // plan sets the timer for the next tick of the grid.

@@ -150,7 +150,7 @@ func TestDrainWaitsForFunc(t *testing.T) {
 	c := newClock(t, ClockConfig{})
 	in, out := make(chan struct{}), make(chan struct{})
 	over := false
-	tk := newTicker(t, c, TickerConfig{Period: time.Hour, Start: Now().Add(-time.Hour).Add(time.Millisecond), Func: func(Tick) {
+	tk := newTicker(t, c, TickerConfig{Period: time.Hour, Start: Now().Add(time.Millisecond), Func: func(Tick) {
 		close(in)
 		<-out
 		over = true
@@ -219,13 +219,17 @@ func TestResetAndPace(t *testing.T) {
 func TestStart(t *testing.T) {
 	c := newClock(t, ClockConfig{})
 	const period = 2 * time.Millisecond
-	for _, start := range []Time{c.Now().Add(5 * time.Millisecond), c.Now().Add(-time.Hour)} {
-		passed := grid{start, period}.passed(c.Now())
+	for _, start := range []Time{c.Now().Add(time.Second / 4), c.Now().Add(-time.Hour)} {
+		before := c.Now()
 		tk := newTicker(t, c, TickerConfig{Period: period, Start: start})
 		tick, err := tk.Wait(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, start.Add(time.Duration(tick.N)*period), tick.Due)
-		require.Greater(t, tick.N, passed)
+		if start > before {
+			require.Equal(t, tick.Skipped, tick.N, "the start is the first tick")
+		} else {
+			require.Greater(t, tick.Due, before)
+		}
 	}
 }
 

@@ -51,7 +51,7 @@ func (tk *Ticker) Drain(ctx context.Context) error {
 // Reset starts a new grid at the present, with a period above 0: the next tick
 // is due one period from now, and none of the old grid comes any more. A Ticker
 // that is stopped ticks again. With Align the new grid is on the wall clock, as
-// the old one was: here and for Pace.
+// the old one was: here and for Pace. Errors: ErrTicker, ErrClockClosed.
 func (tk *Ticker) Reset(period time.Duration) error { return tk.restart(period, false) }
 
 // Pace changes the period and keeps the phase: the new grid starts at the last
@@ -78,8 +78,7 @@ func (tk *Ticker) restart(period time.Duration, keep bool) error {
 	if keep {
 		start = tk.grid.at(tk.grid.passed(tk.shard.now()))
 	}
-	tk.begin(period, start)
-	return nil
+	return tk.begin(period, start)
 }
 
 // void takes back what is under way. Called with the lock.

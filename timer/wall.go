@@ -76,10 +76,22 @@ func (o *offsets) init(base Base, from sources) {
 	o.wall.Store(int64(from.wall()))
 }
 
-// wallAhead is the distance from Now to the wall clock, read in one go.
+// wallAhead is the distance from Now to the wall clock.
 func wallAhead() time.Duration {
-	t := time.Now()
-	return time.Duration(t.UnixNano() - int64(t.Sub(base)) - 1)
+	return largest(func() time.Duration {
+		t := time.Now()
+		return time.Duration(t.UnixNano() - int64(t.Sub(base)) - 1)
+	})
+}
+
+// largest asks a few times for the distance between two clocks. The one that is
+// ahead is read first: who is interrupted between the two finds too little.
+func largest(distance func() time.Duration) time.Duration {
+	d := distance()
+	for range 3 {
+		d = max(d, distance())
+	}
+	return d
 }
 
 // measure reads the clocks again and returns how they moved. The time that the

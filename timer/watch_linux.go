@@ -51,9 +51,11 @@ func (b *bell) close() { _ = unix.Close(b.fd) }
 
 // suspended is how long the machine was, since it was started.
 func suspended() time.Duration {
-	var all, awake unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &all) != nil || unix.ClockGettime(unix.CLOCK_MONOTONIC, &awake) != nil {
-		return 0
-	}
-	return time.Duration(all.Nano() - awake.Nano()).Round(time.Millisecond)
+	return largest(func() time.Duration {
+		var all, awake unix.Timespec
+		if unix.ClockGettime(unix.CLOCK_BOOTTIME, &all) != nil || unix.ClockGettime(unix.CLOCK_MONOTONIC, &awake) != nil {
+			return 0
+		}
+		return time.Duration(all.Nano() - awake.Nano()).Round(time.Millisecond)
+	})
 }
