@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"runtime/debug"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -117,17 +118,18 @@ func (w *walk) policy(u Unknown) idem.Policy {
 	return idem.Policy{Unknown: u.choice, Wait: true, Lease: w.r.cfg.Lease, Retain: w.r.cfg.Retain, Attempts: math.MaxInt32}
 }
 
-func (w *walk) attempt(i int, a *idem.Attempt) *Attempt {
-	return &Attempt{ID: w.rec.ID, Step: w.plan.names[i], Input: w.rec.Input, Idem: a, names: w.plan.names}
+// attempt has a copy of the steps: the call may be left behind, and the saga goes
+// on. Their results are never written to.
+func (w *walk) attempt(i int) *Attempt {
+	return &Attempt{ID: w.rec.ID, Step: w.plan.names[i], Input: w.rec.Input, names: w.plan.names, steps: slices.Clone(w.rec.Steps)}
 }
 
 // action returns the call of a step's action.
 func (w *walk) action(i int) func(context.Context) ([]byte, error) {
-	step, key, input, steps := &w.plan.steps[i], w.key(i, doing), w.rec.Input, w.rec.Clone().Steps
-	at, policy, r := w.attempt(i, nil), w.policy(step.Do.Unknown), w.r
-	at.steps = steps
+	step, key, at := &w.plan.steps[i], w.key(i, doing), w.attempt(i)
+	policy, r := w.policy(step.Do.Unknown), w.r
 	return func(ctx context.Context) ([]byte, error) {
-		reply, err := r.cfg.Idem.Do(ctx, key, input, policy, func(ctx context.Context, a *idem.Attempt) ([]byte, error) {
+		reply, err := r.cfg.Idem.Do(ctx, key, at.Input, policy, func(ctx context.Context, a *idem.Attempt) ([]byte, error) {
 			at.Idem = a
 			result, err := step.Do.Run(ctx, at)
 			if err != nil && a.Taken && step.Do.Unknown.how == redo {
@@ -146,9 +148,8 @@ func (w *walk) action(i int) func(context.Context) ([]byte, error) {
 
 // compensation returns the call of a step's compensation.
 func (w *walk) compensation(i int) func(context.Context) ([]byte, error) {
-	step, key, input := &w.plan.steps[i], w.key(i, undoing), w.rec.Input
-	at, policy, r := w.attempt(i, nil), w.policy(step.Undo.Unknown), w.r
-	at.steps = w.rec.Clone().Steps
+	step, key, at := &w.plan.steps[i], w.key(i, undoing), w.attempt(i)
+	policy, r := w.policy(step.Undo.Unknown), w.r
 	at.Result = at.steps[i].Result
 	withdraw, ran := w.withdrawal(i), at.steps[i].Ran
 	return func(ctx context.Context) ([]byte, error) {
@@ -165,7 +166,7 @@ func (w *walk) compensation(i int) func(context.Context) ([]byte, error) {
 		if step.Undo.Run == nil {
 			return nil, nil
 		}
-		_, err := r.cfg.Idem.Do(ctx, key, input, policy, func(ctx context.Context, a *idem.Attempt) ([]byte, error) {
+		_, err := r.cfg.Idem.Do(ctx, key, at.Input, policy, func(ctx context.Context, a *idem.Attempt) ([]byte, error) {
 			at.Idem = a
 			_, err := step.Undo.Run(ctx, at)
 			var final *idem.Failure

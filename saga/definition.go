@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/weir-go/weir/idem"
@@ -74,7 +75,8 @@ func Redo() Unknown { return Unknown{how: redo, choice: idem.Redo()} }
 func Reconcile(f idem.Reconciler) Unknown { return Unknown{how: reconcile, choice: idem.Reconcile(f)} }
 
 // Halt does not call again. An action is taken back, by a compensation that has
-// Attempt.Maybe; behind a pivot, and for a compensation, the saga is stuck.
+// Attempt.Maybe. From the pivot on, and for a compensation, the saga is stuck: a
+// person skips the step, or resolves its key with idem.Client and resumes.
 func Halt() Unknown { return Unknown{how: halt, choice: idem.Halt()} }
 
 // Retry is how often a call is tried, and how long to wait before it is tried
@@ -116,46 +118,30 @@ func (r Retry) or(tries int, first time.Duration) Retry {
 // plan is a Definition with what was left out filled in.
 type plan struct {
 	name  string
-	print string
+	print string // of what must not change under a saga that is open
 	steps []Step
 	names []string
 	pivot int // -1: none
 }
 
 func newPlan(d *Definition) (*plan, error) {
-	bad := func(format string, args ...any) (*plan, error) {
-		return nil, fmt.Errorf("%w: definition %q: %s", ErrConfig, d.Name, fmt.Sprintf(format, args...))
-	}
 	if len(d.Steps) == 0 || len(d.Steps) > MaxSteps {
-		return bad("%d steps, limit %d", len(d.Steps), MaxSteps)
+		return nil, fmt.Errorf("%w: definition %q: %d steps, limit %d", ErrConfig, d.Name, len(d.Steps), MaxSteps)
 	}
-	p := &plan{name: d.Name, steps: make([]Step, len(d.Steps)), pivot: -1}
-	seen := map[string]bool{}
+	p := &plan{name: d.Name, pivot: -1}
 	h := sha256.New()
 	fmt.Fprintf(h, "%q", d.Name)
 	for i, s := range d.Steps {
-		for _, op := range []string{doing(s.Name), undoing(s.Name)} {
-			if _, err := (idem.Key{Space: d.Name, Operation: op, ID: "x"}).Name(); err != nil || d.Name == "" || s.Name == "" {
-				return bad("step %q: names: %v", s.Name, err)
-			}
+		bad := s.bad(d.Name)
+		switch {
+		case bad != "":
+		case slices.Contains(p.names, s.Name):
+			bad = "another one is called the same"
+		case s.Pivot && p.pivot >= 0:
+			bad = "a second pivot"
 		}
-		if seen[s.Name] {
-			return bad("two steps are called %q", s.Name)
-		}
-		seen[s.Name] = true
-		if s.Do.Run == nil || s.Do.Unknown.how == 0 {
-			return bad("step %q: no action, or not said what to do when its effect is unknown", s.Name)
-		}
-		if s.Undo.Run != nil && s.Undo.Unknown.how == 0 {
-			return bad("step %q: not said what to do when the effect of its compensation is unknown", s.Name)
-		}
-		for _, c := range []Call{s.Do, s.Undo} {
-			if c.Timeout < 0 || c.Retry.Tries < 0 || c.Retry.First < 0 || c.Retry.Most < 0 {
-				return bad("step %q: a negative limit", s.Name)
-			}
-		}
-		if s.Pivot && p.pivot >= 0 {
-			return bad("two pivots")
+		if bad != "" {
+			return nil, fmt.Errorf("%w: definition %q, step %q: %s", ErrConfig, d.Name, s.Name, bad)
 		}
 		if s.Pivot {
 			p.pivot = i
@@ -165,11 +151,33 @@ func newPlan(d *Definition) (*plan, error) {
 		s.Undo.Retry = s.Undo.Retry.or(20, time.Second)
 		s.Do.Timeout = or(s.Do.Timeout, 10*time.Second)
 		s.Undo.Timeout = or(s.Undo.Timeout, 10*time.Second)
-		p.steps[i] = s
-		p.names = append(p.names, s.Name)
+		p.steps, p.names = append(p.steps, s), append(p.names, s.Name)
 	}
 	p.print = hex.EncodeToString(h.Sum(nil)[:16])
 	return p, nil
+}
+
+// bad says what is wrong with a step by itself, of a definition of that name.
+func (s *Step) bad(definition string) string {
+	for _, op := range []string{doing(s.Name), undoing(s.Name)} {
+		if _, err := (idem.Key{Space: definition, Operation: op, ID: "x"}).Name(); err != nil || definition == "" || s.Name == "" {
+			return "its name, or that of the definition, is empty or cannot be part of a key"
+		}
+	}
+	switch {
+	case s.Do.Run == nil:
+		return "no action"
+	case s.Do.Unknown.how == 0:
+		return "not said what to do when the effect of the action is unknown"
+	case s.Undo.Run != nil && s.Undo.Unknown.how == 0:
+		return "not said what to do when the effect of the compensation is unknown"
+	}
+	for _, c := range []Call{s.Do, s.Undo} {
+		if c.Timeout < 0 || c.Retry.Tries < 0 || c.Retry.First < 0 || c.Retry.Most < 0 {
+			return "a negative limit"
+		}
+	}
+	return ""
 }
 
 // The Operation of a step's keys.

@@ -10,27 +10,26 @@
 //
 // A saga, and who moves it:
 //
-//	                last step confirmed
-//	     running ─────────────────────────► succeeded
-//	     │  ▲  │ abort: the pivot has not run
-//	stop │  │  └────────────► compensating ─────────────────────► compensated
-//	     ▼  │ resume, skip     │       ▲      nothing left to undo
-//	     stuck ◄───────────────┘       │
-//	       └───────────────────────────┘ resume, skip: back to what it was
+//	running ── last step confirmed ─────────────────────────► succeeded
+//	  │ ▲ └─── abort ──► compensating ── nothing left to undo ──► compensated
+//	  │ │                   │ ▲
+//	  │ │ resume, skip      │ │ resume, skip
+//	  ▼ │                   ▼ │
+//	 stuck                 stuck
 //
-// A step. What may have run is all but pending and failed:
+// Abort is possible until the pivot may have run. Stuck is where the tries of a
+// call are used up: in front of the pivot only those of a compensation.
 //
-//	              ┌── intend: again ──┐
-//	              ▼                   │
-//	pending ─► intent ─── doubt ──► unknown
-//	            │  │                │   │  │
-//	            │  └── reject ──────┼─► failed
-//	            └───── confirm ──► done ◄──┘ confirm
-//	                                │  and from intent, unknown
-//	                                ▼
-//	                             undoing ─► undone
-//	                              ▲  │
-//	                              └──┘ again
+// A step:
+//
+//	pending ── intend ─► intent ── confirm ─► done ───┐
+//	                     │  │  └── doubt ───► unknown ├─ intend undo ─► undoing ── confirm undo ─► undone
+//	                     │  └─────────────────────────┘
+//	                     └── reject ─► failed
+//
+// A step that is unknown can do whatever one in intent can: be tried again
+// (intend), confirmed, rejected and undone. An undoing step is tried again by
+// another intend undo. Pending and failed steps surely had no effect.
 //
 // Every transition is Record.Apply's to allow; one that does not fit is a
 // *TransitionError and changes nothing. A record is written in the Log, by

@@ -9,7 +9,7 @@ import (
 // inside an *Error that names the saga.
 var (
 	ErrConfig     = errors.New("saga: bad configuration")
-	ErrID         = errors.New("saga: bad id") // empty, or too long
+	ErrID         = errors.New("saga: bad id") // empty, too long, or not UTF-8
 	ErrTooLarge   = errors.New("saga: too large")
 	ErrUndefined  = errors.New("saga: no such definition")
 	ErrDefinition = errors.New("saga: begun with another definition") // its steps are not those of now
@@ -28,7 +28,8 @@ var (
 	ErrLost = errors.New("saga: lost to another owner")
 
 	// ErrLog: the Log did not take a record, or it is not known whether it did.
-	// The saga stays as it was last written, and Recover goes on with it.
+	// If the saga was begun it stays as it was last written; Recover and Resume
+	// go on with it.
 	ErrLog = errors.New("saga: log does not answer")
 
 	// ErrClosed: the Runner is closed. A saga that it was at stays open.
@@ -46,7 +47,7 @@ var (
 // Error is what became of a call, with the saga that it was about.
 type Error struct {
 	ID    string
-	Err   error // one of the errors above
+	Err   error // one of the errors above, a *TransitionError, or a context's
 	Cause error // what the Log or a context said, or nil
 }
 

@@ -191,6 +191,37 @@ func apply(t *testing.T, r saga.Record, e saga.Event, to string, legal bool) {
 	}
 }
 
+// TestBadRecords: a Log that was damaged is an error, and no panic.
+func TestBadRecords(t *testing.T) {
+	good := `{"id":"x","pivot":-1,"state":"running","steps":[{"state":"done"},{"state":"pending"}]}`
+	var r saga.Record
+	if err := r.UnmarshalBinary([]byte(good)); err != nil {
+		t.Fatal(err)
+	}
+	for _, change := range [][2]string{
+		{`{"id"`, `"id"`},
+		{`"x"`, `""`},
+		{`-1`, `-2`},
+		{`-1`, `2`},
+		{`"running"`, `"walking"`},
+		{`"running"`, `"compensated","from":"running"`},
+		{`"running"`, `"stuck"`},
+		{`"running"`, `"stuck","from":"stuck"`},
+		{`"running"`, `"stuck","from":"running","at":2`},
+		{`"running"`, `"stuck","from":"running","at":-1`},
+		{`"pending"`, `"done"`},                                                               // it would have ended
+		{`"running","steps":[{"state":"done"}`, `"compensating","steps":[{"state":"undone"}`}, // so would this
+		{`"pending"`, `"lost"`},
+		{`{"state":"done"},{"state":"pending"}`, ``},
+		{`{"state":"done"}`, strings.Repeat(`{"state":"done"},`, saga.MaxSteps) + `{"state":"done"}`},
+	} {
+		b := strings.Replace(good, change[0], change[1], 1)
+		if err := r.UnmarshalBinary([]byte(b)); !errors.Is(err, saga.ErrRecord) || r.State != saga.Running {
+			t.Errorf("%s: %v, %+v", b, err, r)
+		}
+	}
+}
+
 // FuzzRecord: what can be read can be worked with, whatever it is.
 func FuzzRecord(f *testing.F) {
 	for from := range legal {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/weir-go/weir/idem"
 	"github.com/weir-go/weir/saga"
@@ -75,7 +76,9 @@ func TestLimits(t *testing.T) {
 		done <- err
 	}()
 	<-here
-	_, err := r.Run(t.Context(), "d", "wait", nil)
+	_, err := r.Run(t.Context(), "d", "not \xff UTF-8", nil)
+	refused(t, err, saga.ErrID)
+	_, err = r.Run(t.Context(), "d", "wait", nil)
 	refused(t, err, saga.ErrBusy)
 	_, err = r.Run(t.Context(), "d", "other", nil)
 	refused(t, err, saga.ErrFull)
@@ -145,4 +148,55 @@ func TestAnotherDefinition(t *testing.T) {
 		}
 	}
 	b.want("")
+}
+
+// TestForget: only what ended longer ago than idem remembers.
+func TestForget(t *testing.T) {
+	b := newBench(t)
+	r := b.runner(saga.Config{Retain: time.Hour}, b.step("a", nil, nil))
+	for id, age := range map[string]time.Duration{"old": 2 * time.Hour, "young": 30 * time.Minute} {
+		rec := record("succeeded", "done")
+		rec.ID, rec.Ended = id, time.Now().Add(-age)
+		if err := b.log.Create(t.Context(), &rec); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := r.Forget(t.Context(), 9); err != nil || n != 1 {
+		t.Fatal(n, err)
+	}
+	_, err := r.Lookup(t.Context(), "old")
+	refused(t, err, saga.ErrNotFound)
+	if _, err = r.Lookup(t.Context(), "young"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestOlderThanRetain: idem may have forgotten the call, so that its silence says
+// nothing.
+func TestOlderThanRetain(t *testing.T) {
+	for _, age := range []time.Duration{time.Minute, 2 * time.Hour} {
+		b := newBench(t)
+		dead := &dying{Log: b.log, left: 1}
+		step := b.step("a", nil, nil)
+		_, err := b.runner(saga.Config{Log: dead}, step).Run(t.Context(), "d", "x", nil)
+		refused(t, err, saga.ErrLog)
+		rec, err := b.log.Load(t.Context(), "x")
+		if err != nil {
+			t.Fatal(err)
+		}
+		rec.Begun, rec.Version = time.Now().Add(-age), 2
+		rec.Steps[0] = saga.StepRecord{State: saga.Intent, Tries: 2}
+		if err := b.log.Write(t.Context(), &rec, 1, 1); err != nil {
+			t.Fatal(err)
+		}
+		found, err := b.runner(saga.Config{Retain: time.Hour}, step).Recover(t.Context())
+		if err != nil || found.Compensated != 1 {
+			t.Fatalf("%+v, %v", found, err)
+		}
+		if age > time.Hour {
+			b.want("a.undo?")
+		} else {
+			b.want("")
+		}
+	}
 }

@@ -25,6 +25,7 @@ type Log interface {
 	Open(ctx context.Context, above string, n int) ([]string, error)
 
 	// Forget removes up to n records that ended before that time, in
-	// nanoseconds since 1970, the oldest first, and returns how many.
+	// nanoseconds since 1970, the oldest first, and returns how many. See
+	// Runner.Forget for when that is right.
 	Forget(ctx context.Context, before int64, n int) (int, error)
 }

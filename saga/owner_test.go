@@ -89,3 +89,74 @@ func TestTwoRecover(t *testing.T) {
 		b.want("a.do b.do c.do")
 	}
 }
+
+// together is a Log whose records are read by two, before one goes on.
+type together struct {
+	saga.Log
+	both *sync.WaitGroup
+}
+
+func (l together) Load(ctx context.Context, id string) (saga.Record, error) {
+	rec, err := l.Log.Load(ctx, id)
+	l.both.Done()
+	l.both.Wait()
+	return rec, err
+}
+
+// TestOneClaim: two have read the same record, and one gets the saga.
+func TestOneClaim(t *testing.T) {
+	b := newBench(t)
+	steps := []saga.Step{b.step("a", nil, nil), b.step("b", nil, nil)}
+	_, err := b.runner(saga.Config{Log: &dying{Log: b.log, left: 2, written: true}}, steps...).Run(t.Context(), "d", "x", nil)
+	refused(t, err, saga.ErrLog)
+	var both sync.WaitGroup
+	both.Add(2)
+	var wg sync.WaitGroup
+	var sum [2]saga.Recovered
+	for i := range sum {
+		r := b.runner(saga.Config{Log: together{b.log, &both}}, steps...)
+		wg.Go(func() {
+			var err error
+			if sum[i], err = r.Recover(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if sum[0].Elsewhere == 1 {
+		sum[0], sum[1] = sum[1], sum[0]
+	}
+	if sum != [2]saga.Recovered{{Open: 1, Succeeded: 1}, {Open: 1, Elsewhere: 1}} {
+		t.Fatalf("%+v", sum)
+	}
+	b.want("a.do b.do")
+	rec, err := b.log.Load(t.Context(), "x")
+	if err != nil || rec.Fence != 2 {
+		t.Fatalf("%+v, %v", rec, err)
+	}
+}
+
+// TestRecoverStopped: the end of its context leaves sagas open, and aborts none.
+func TestRecoverStopped(t *testing.T) {
+	b := newBench(t)
+	ctx, stop := context.WithCancel(t.Context())
+	steps := []saga.Step{b.step("a", nil, nil), b.step("b", func(c context.Context, _ *saga.Attempt) ([]byte, error) {
+		if ctx.Err() == nil {
+			stop()
+			<-c.Done()
+		}
+		return nil, c.Err()
+	}, nil)}
+	_, err := b.runner(saga.Config{Log: &dying{Log: b.log, left: 1}}, steps...).Run(t.Context(), "d", "x", nil)
+	refused(t, err, saga.ErrLog)
+	r := b.runner(saga.Config{}, steps...)
+	found, err := r.Recover(ctx)
+	if refused(t, err, context.Canceled); found != (saga.Recovered{Open: 1, Failed: 1}) {
+		t.Fatalf("%+v", found)
+	}
+	found, err = r.Recover(t.Context())
+	if err != nil || found != (saga.Recovered{Open: 1, Succeeded: 1}) {
+		t.Fatalf("%+v, %v", found, err)
+	}
+	b.want("a.do b.do b.do")
+}

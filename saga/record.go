@@ -123,5 +123,7 @@ func (r *Record) valid() bool {
 			return false
 		}
 	}
-	return true
+	// There is something left to do.
+	return (r.State != Running && r.From != Running || r.next() < len(r.Steps)) &&
+		(r.State != Compensating && r.From != Compensating || r.last() >= 0)
 }

@@ -8,12 +8,8 @@ import (
 	"time"
 )
 
-// page is how many IDs are asked of a Log at once, and hands how many sagas
-// Recover goes on with at once.
-const (
-	page  = 256
-	hands = 16
-)
+// page is how many IDs are asked of a Log at once.
+const page = 256
 
 // Recovered says what Recover has found.
 type Recovered struct {
@@ -27,7 +23,8 @@ type Recovered struct {
 
 // Recover takes over all sagas that have not ended and goes on with them, until
 // they have or ctx ends, which leaves them open. It is for the start of a
-// process. Those that are stuck are left to a person.
+// process, and may be called again. Config.MaxRunning are gone on with at once.
+// Those that are stuck are left to a person.
 //
 // It does not know whether another process is at a saga: with a Log that several
 // share, the other one's next write is refused (ErrLost), and a call of his that
@@ -41,7 +38,7 @@ func (r *Runner) Recover(ctx context.Context) (Recovered, error) {
 		wg    sync.WaitGroup
 	)
 	ids := make(chan string)
-	for range hands {
+	for range r.cfg.MaxRunning {
 		wg.Go(func() {
 			for id := range ids {
 				o, err := r.resume(ctx, id, nil)
@@ -73,6 +70,8 @@ func (r *Runner) feed(ctx context.Context, ids chan<- string) error {
 			return err
 		})
 		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
 		case err != nil:
 			return &Error{Err: ErrLog, Cause: err}
 		case len(some) == 0:
@@ -111,26 +110,6 @@ func (f *Recovered) add(o Outcome, err error) {
 	}
 }
 
-// Resume goes on with a saga that is stuck: the step is tried again, as often as
-// at first. One that is open but not stuck is gone on with as by Recover. When
-// ctx ends the saga is left open. A saga that has ended gives a
-// *TransitionError.
-func (r *Runner) Resume(ctx context.Context, id string) (Outcome, error) {
-	return r.resume(ctx, id, &Event{Kind: Resume})
-}
-
-// Skip goes on with a stuck saga behind the step where it is stuck, which a
-// person has seen to: the action has had its effect and result is what it would
-// have returned, or, of a saga that compensates, the effect is undone. step is
-// the name of that step, so that nobody skips another one than he has looked at.
-// A saga that is not stuck there gives a *TransitionError.
-func (r *Runner) Skip(ctx context.Context, id, step string, result []byte) (Outcome, error) {
-	if len(result) > r.cfg.MaxResult {
-		return Outcome{}, &Error{ID: id, Err: ErrTooLarge, Cause: fmt.Errorf("result of %d bytes, limit %d", len(result), r.cfg.MaxResult)}
-	}
-	return r.resume(ctx, id, &Event{Kind: Skip, Result: result, Reason: step})
-}
-
 // resume takes a saga over and goes on with it. e is a person's, or nil.
 func (r *Runner) resume(ctx context.Context, id string, e *Event) (Outcome, error) {
 	if err := r.enter(id, e == nil); err != nil {
@@ -167,17 +146,6 @@ func (r *Runner) resume(ctx context.Context, id string, e *Event) (Outcome, erro
 	return w.run()
 }
 
-// decide applies what a person has decided.
-func decide(rec *Record, p *plan, e *Event) error {
-	switch {
-	case e == nil, e.Kind == Resume && (rec.State == Running || rec.State == Compensating):
-		return nil
-	case e.Kind == Skip && rec.State == Stuck && p.names[rec.At] != e.Reason:
-		return &TransitionError{Event: Skip, Saga: Stuck, Step: rec.At, State: rec.Steps[rec.At].State}
-	}
-	return rec.Apply(*e, time.Now())
-}
-
 // claim makes the saga this walk's: of those who have read the same version one
 // gets it, and all others are refused from then on.
 func (w *walk) claim() error {
@@ -186,4 +154,21 @@ func (w *walk) claim() error {
 	w.rec.Fence++
 	w.rec.Version++
 	return w.put(version, fence)
+}
+
+// Forget removes up to n records of sagas that ended longer ago than
+// Config.Retain, and returns how many. Their IDs are new then, in idem too:
+// removed earlier, a saga begun under the same ID would be given the results of
+// the one before. To call it now and then keeps a Log below its limit.
+func (r *Runner) Forget(ctx context.Context, n int) (int, error) {
+	before := time.Now().Add(-r.cfg.Retain - r.cfg.Lease).UnixNano()
+	var gone int
+	err := r.write(ctx, func(ctx context.Context) (err error) {
+		gone, err = r.cfg.Log.Forget(ctx, before, n)
+		return err
+	})
+	if err != nil {
+		return 0, &Error{Err: ErrLog, Cause: err}
+	}
+	return gone, nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/weir-go/weir/idem"
 )
@@ -20,14 +21,15 @@ type Config struct {
 	Idem        *idem.Client // its Store must last as long as the Log
 	Definitions []*Definition
 
-	MaxRunning int // sagas at once; the next one is refused, ErrFull. Recover's come on top, 16 at most. 0: 256
+	MaxRunning int // sagas at once; the next one is refused, ErrFull. Recover's come on top, as many. 0: 256
 	MaxOrphans int // calls that ignore the end of their context, from which on Run refuses. 0: 64
 	MaxInput   int // bytes of a saga's input. 0: 64 KiB
 	MaxResult  int // bytes of an action's result that are kept; a larger one counts as nil, Stats.Omitted. 0: 16 KiB
 
-	// Lease is how long idem waits for the owner of a call that has died, and
-	// Retain how long it remembers a call. A saga that is stuck for longer than
-	// Retain has compensations called with Attempt.Maybe. 0: 30 s, and 30 days.
+	// Lease is how long the owner of a call may be silent until idem takes him
+	// for dead, and Retain how long idem remembers a call. A saga that is open
+	// for longer than Retain may have compensations called with Attempt.Maybe
+	// that would not be called otherwise. 0: 30 s, and 30 days.
 	Lease  time.Duration
 	Retain time.Duration
 
@@ -99,7 +101,12 @@ func NewRunner(cfg Config) (*Runner, error) {
 
 // Run begins a saga and returns how it ended. An ID that was used before gives
 // the outcome of then, or ErrOpen, or ErrMismatch if the input was another.
-// input is what every step sees; it must not be changed afterwards.
+// input is what every step sees; it must not be changed afterwards. The ID is at
+// most MaxID bytes of UTF-8.
+//
+// It returns when the saga has ended or is stuck, which can take as long as all
+// tries of all compensations with the pauses between them. It calls steps on
+// other goroutines, one at a time.
 //
 // When ctx ends before the pivot, the saga is aborted and compensated; behind
 // it, and while compensating, ctx has no say.
@@ -108,7 +115,7 @@ func (r *Runner) Run(ctx context.Context, definition, id string, input []byte) (
 	switch {
 	case p == nil:
 		return Outcome{}, &Error{ID: id, Err: ErrUndefined, Cause: fmt.Errorf("%q", definition)}
-	case id == "" || len(id) > MaxID:
+	case id == "" || len(id) > MaxID || !utf8.ValidString(id):
 		return Outcome{}, &Error{ID: id[:min(len(id), MaxID)], Err: ErrID}
 	case len(input) > r.cfg.MaxInput:
 		return Outcome{}, &Error{ID: id, Err: ErrTooLarge, Cause: fmt.Errorf("input of %d bytes, limit %d", len(input), r.cfg.MaxInput)}
@@ -124,7 +131,8 @@ func (r *Runner) Run(ctx context.Context, definition, id string, input []byte) (
 	for i := range rec.Steps {
 		rec.Steps[i].State = Pending
 	}
-	err := r.write(ctx, func(ctx context.Context) error { return r.cfg.Log.Create(ctx, &rec) })
+	// A caller who leaves now is seen in front of the first call.
+	err := r.write(context.WithoutCancel(ctx), func(ctx context.Context) error { return r.cfg.Log.Create(ctx, &rec) })
 	switch {
 	case errors.Is(err, ErrExists):
 		return r.again(ctx, p, id, input)

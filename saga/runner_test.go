@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -105,6 +106,14 @@ func fail(err error) run {
 	return func(context.Context, *saga.Attempt) ([]byte, error) { return nil, err }
 }
 
+func oneAfterAnother(errs ...error) run {
+	return func(context.Context, *saga.Attempt) ([]byte, error) {
+		err := errs[0]
+		errs = errs[1:]
+		return nil, err
+	}
+}
+
 var errAny = errors.New("any")
 
 // TestCalls: what is called, in which order, for everything a call can answer.
@@ -124,7 +133,15 @@ func TestCalls(t *testing.T) {
 		"unknown":   {fail(errAny), saga.Compensated, "a.do b.do b.do b.undo? a.undo"},
 		"panic": {func(context.Context, *saga.Attempt) ([]byte, error) { panic("p") },
 			saga.Compensated, "a.do b.do b.do b.undo? a.undo"},
-		"out of time": {hang, saga.Compensated, "a.do b.do b.do b.undo? a.undo"},
+		"end of the goroutine": {func(context.Context, *saga.Attempt) ([]byte, error) {
+			runtime.Goexit()
+			return nil, nil
+		}, saga.Compensated, "a.do b.do b.do b.undo? a.undo"},
+		"out of time":             {hang, saga.Compensated, "a.do b.do b.do b.undo? a.undo"},
+		"unknown, then confirmed": {oneAfterAnother(errAny, nil), saga.Succeeded, "a.do b.do b.do c.do"},
+		// It says so of the second call, and nobody knows about the first.
+		"unknown, then rejected":  {oneAfterAnother(errAny, &idem.Failure{Reason: "no"}), saga.Compensated, "a.do b.do b.do b.undo? a.undo"},
+		"unknown, then transient": {oneAfterAnother(errAny, idem.Transient(errAny)), saga.Compensated, "a.do b.do b.do b.undo? a.undo"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
@@ -157,6 +174,11 @@ func TestHalt(t *testing.T) {
 	o, err := r.Run(t.Context(), "d", "x", nil)
 	ended(t, o, err, saga.Compensated)
 	b.want("a.do a.undo?")
+	// The key is ended, and no person has to decide about it.
+	key := idem.Key{Space: "d", Operation: "a.do", ID: "x"}
+	if rec, err := (&idem.Client{Store: b.store}).Lookup(t.Context(), key); err != nil || rec.State != idem.Failed {
+		t.Fatalf("%+v, %v", rec, err)
+	}
 }
 
 // TestResults: steps see those before them, and compensations their action's.
@@ -284,6 +306,43 @@ func TestCallerLeaves(t *testing.T) {
 			ended(t, o, err, saga.Compensated)
 			b.want("a.do b.do b.undo? a.undo")
 		}
+	}
+}
+
+// TestCallerLeavesBeforePivot: the pivot is not called any more.
+func TestCallerLeavesBeforePivot(t *testing.T) {
+	b := newBench(t)
+	ctx, leave := context.WithCancel(t.Context())
+	p := b.step("p", nil, nil)
+	p.Pivot = true
+	r := b.runner(saga.Config{}, b.step("a", func(context.Context, *saga.Attempt) ([]byte, error) {
+		leave()
+		return nil, nil
+	}, nil), p)
+	o, err := r.Run(ctx, "d", "x", nil)
+	ended(t, o, err, saga.Compensated)
+	b.want("a.do a.undo")
+}
+
+// TestCallerLeavesBetweenTries: the pause does not hold him up.
+func TestCallerLeavesBetweenTries(t *testing.T) {
+	for range 20 {
+		b := newBench(t)
+		s := b.step("a", fail(idem.Transient(errAny)), nil)
+		s.Do.Retry = saga.Retry{Tries: 2, First: time.Hour, Most: time.Hour}
+		r := b.runner(saga.Config{}, s)
+		ctx, leave := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			for r.Stats().Doubts == 0 {
+				<-time.After(time.Millisecond)
+			}
+			leave()
+		})
+		o, err := r.Run(ctx, "d", "x", nil)
+		wg.Wait()
+		ended(t, o, err, saga.Compensated)
+		b.want("a.do")
 	}
 }
 

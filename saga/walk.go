@@ -3,7 +3,6 @@ package saga
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/weir-go/weir/idem"
@@ -57,13 +56,15 @@ func (w *walk) finish() (Outcome, error) {
 
 // note changes the record, but not yet in the Log: save does.
 func (w *walk) note(kind Kind, step int, result []byte, reason string) error {
-	const most = 4 << 10 // a panic's stack is long
-	err := w.rec.Apply(Event{Kind: kind, Step: step, Result: result, Reason: reason[:min(len(reason), most)]}, time.Now())
+	err := w.rec.Apply(Event{Kind: kind, Step: step, Result: result, Reason: short(reason)}, time.Now())
 	if err != nil {
 		return &Error{ID: w.rec.ID, Err: err}
 	}
 	return nil
 }
+
+// short cuts a reason, which may have a panic's stack, to what a record keeps.
+func short(reason string) string { return reason[:min(len(reason), 4<<10)] }
 
 // save writes the record. Whatever the answer is if it is not yes, this owner's
 // time is over.
@@ -73,9 +74,18 @@ func (w *walk) save() error {
 	return w.put(version, w.rec.Fence)
 }
 
+// stopped says why the saga is left as it is.
+func (w *walk) stopped() error {
+	if w.r.life.Err() != nil {
+		return &Error{ID: w.rec.ID, Err: ErrClosed}
+	}
+	return &Error{ID: w.rec.ID, Err: context.Cause(w.life)}
+}
+
+// put writes the record in place of the one with that version and fence.
 func (w *walk) put(version, fence uint64) error {
 	if w.life.Err() != nil {
-		return &Error{ID: w.rec.ID, Err: ErrClosed}
+		return w.stopped()
 	}
 	ctx := context.WithoutCancel(w.life) // a write is not torn
 	err := w.r.write(ctx, func(ctx context.Context) error {
@@ -96,17 +106,17 @@ func (w *walk) put(version, fence uint64) error {
 func (w *walk) advance() error {
 	i := w.rec.next()
 	step, s := &w.plan.steps[i], &w.rec.Steps[i]
-	late := step.Pivot || w.rec.Committed()
+	late := step.Pivot || w.rec.Committed() // the caller cannot end the call
 	switch {
 	case s.State == Failed:
 		return w.giveUp(i, s.Reason)
-	case !late && w.caller.Err() != nil:
+	case !w.rec.Committed() && w.caller.Err() != nil:
 		return w.note(Abort, 0, nil, "caller: "+w.caller.Err().Error())
 	case s.Tries >= step.Do.Retry.Tries:
 		return w.giveUp(i, s.Reason)
 	}
 	if s.Tries > 0 && s.State == InDoubt {
-		if err := w.wait(step.Do.Retry.pause(s.Tries), !late); err != nil {
+		if err := w.wait(step.Do.Retry.pause(s.Tries), !late); err != nil || w.rec.State != Running {
 			return err
 		}
 	}
@@ -128,16 +138,19 @@ func (w *walk) advance() error {
 
 // judge notes what came of a call.
 func (w *walk) judge(i int, result []byte, err error) error {
-	var final *idem.Failure
+	var (
+		final *idem.Failure
+		store *idem.Error // beside a Failure: it may not have been recorded
+	)
 	switch {
 	case w.life.Err() != nil && err != nil:
-		return &Error{ID: w.rec.ID, Err: ErrClosed}
+		return w.stopped()
 	case err == nil:
 		return w.note(Confirm, i, result, "")
 	case errors.Is(err, idem.ErrNotKept):
 		w.r.count.omitted.Add(1)
 		return w.note(Confirm, i, nil, "")
-	case errors.As(err, &final):
+	case errors.As(err, &final) && !errors.As(err, &store):
 		return w.note(Reject, i, nil, final.Reason)
 	}
 	w.r.count.doubts.Add(1)
@@ -181,17 +194,17 @@ func (w *walk) retreat() error {
 	case err == nil:
 		return w.note(ConfirmUndo, i, nil, "")
 	case w.life.Err() != nil:
-		return &Error{ID: w.rec.ID, Err: ErrClosed}
+		return w.stopped()
 	}
 	w.r.count.failures.Add(1)
-	w.rec.Steps[i].Reason = err.Error()
+	w.rec.Steps[i].Reason = short(err.Error())
 	if step.Undo.Unknown.how == halt && errors.Is(err, idem.ErrUnknown) {
 		return w.note(Stop, i, nil, err.Error())
 	}
 	return nil
 }
 
-// wait waits until the next try; the end of the caller cuts it short.
+// wait waits until the next try. If caller is set his end aborts the saga.
 func (w *walk) wait(d time.Duration, caller bool) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -202,16 +215,19 @@ func (w *walk) wait(d time.Duration, caller bool) error {
 	select {
 	case <-t.C:
 	case <-gone:
-		return w.note(Abort, 0, nil, fmt.Sprintf("caller: %v", w.caller.Err()))
+		return w.note(Abort, 0, nil, "caller: "+w.caller.Err().Error())
 	case <-w.life.Done():
-		return &Error{ID: w.rec.ID, Err: ErrClosed}
+		return w.stopped()
 	}
 	return nil
 }
 
-// either returns a context that ends with one of the two.
+// either returns a context that ends with one of the two, and with its cause.
 func either(a, b context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(a)
-	stop := context.AfterFunc(b, cancel)
-	return ctx, func() { stop(); cancel() }
+	ctx, cancel := context.WithCancelCause(a)
+	stop := context.AfterFunc(b, func() { cancel(context.Cause(b)) })
+	return ctx, func() {
+		stop()
+		cancel(nil)
+	}
 }

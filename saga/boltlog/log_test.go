@@ -1,12 +1,17 @@
 package boltlog_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"reflect"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/weir-go/weir/idem"
 	"github.com/weir-go/weir/saga"
 	"github.com/weir-go/weir/saga/boltlog"
 	"github.com/weir-go/weir/saga/sagatest"
@@ -84,4 +89,56 @@ func TestBrokenDisk(t *testing.T) {
 	if s := l.Stats(); !s.Broken || s.Records != 0 {
 		t.Fatalf("%+v", s)
 	}
+}
+
+// TestManyAtOnce: sagas that run beside each other share the disk, and nothing
+// else.
+func TestManyAtOnce(t *testing.T) {
+	l := open(t, boltlog.Config{})
+	r := runner(t, l)
+	var wg sync.WaitGroup
+	for w := range 16 {
+		wg.Go(func() {
+			for i := range 10 {
+				o, err := r.Run(t.Context(), "d", fmt.Sprint(w, "-", i), nil)
+				if err != nil || o.State != saga.Succeeded || string(o.Results[1]) != o.ID {
+					t.Error(o, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	s := l.Stats()
+	if s.Records != 160 || s.Changes != 160*4 || s.Commits > s.Changes {
+		t.Errorf("%+v", s)
+	}
+	t.Logf("%+v", s)
+}
+
+func runner(t testing.TB, l saga.Log) *saga.Runner {
+	call := saga.Call{Unknown: saga.Redo(), Run: func(_ context.Context, a *saga.Attempt) ([]byte, error) { return []byte(a.ID), nil }}
+	r, err := saga.NewRunner(saga.Config{Log: l, Idem: &idem.Client{Store: new(idem.Memory)},
+		Definitions: []*saga.Definition{{Name: "d", Steps: []saga.Step{{Name: "a", Do: call}, {Name: "b", Do: call}}}}})
+	ok(t, err)
+	t.Cleanup(func() { ok(t, r.Close(context.Background())) })
+	return r
+}
+
+// BenchmarkSaga is of two steps each, 64 at once for each processor; idem's
+// records are in memory.
+func BenchmarkSaga(b *testing.B) {
+	l := open(b, boltlog.Config{})
+	r := runner(b, l)
+	var n atomic.Int64
+	b.SetParallelism(64)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, err := r.Run(context.Background(), "d", fmt.Sprint(n.Add(1)), nil); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+	s := l.Stats()
+	b.ReportMetric(float64(s.Changes)/float64(b.N), "writes/op")
+	b.ReportMetric(float64(s.Commits)/float64(b.N), "commits/op")
 }
