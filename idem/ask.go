@@ -44,7 +44,7 @@ func ask[T any](ctx context.Context, c *Client, f func(context.Context) (T, erro
 }
 
 // begin asks for the record. If that remains without an answer, the store may
-// have given it to an owner who does not know: it is told to let go, once.
+// have given it to an owner who does not know: it is taken back, in one try.
 func (j *job) begin(ctx context.Context) (Grant, time.Time, error) {
 	c := j.client
 	g, sent, err := ask(ctx, c, func(ctx context.Context) (Grant, error) {
@@ -53,12 +53,29 @@ func (j *job) begin(ctx context.Context) (Grant, time.Time, error) {
 	if err != nil && !errors.Is(err, ErrRefused) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), min(or(c.Try, time.Second), 100*time.Millisecond))
 		defer cancel()
-		f := Final{State: Released, Retain: j.claim.Retain, Print: j.claim.Print}
-		if _, err := c.Store.Finish(ctx, j.name, Hold{Owner: j.claim.Owner}, f); err != nil {
+		if j.takeBack(ctx) != nil {
 			c.abandoned.Add(1)
 		}
 	}
 	return g, sent, err
+}
+
+// takeBack undoes a claim that was not answered. This owner has done nothing, so
+// a key that was new or free is free again. One that it took over is not: what
+// the dead owner did is as unknown as before, and the next one has to decide. So
+// it is, too, if a claim that is still on its way may yet take it over.
+func (j *job) takeBack(ctx context.Context) error {
+	store, h := j.client.Store, Hold{Owner: j.claim.Owner}
+	r, err := store.Lookup(ctx, j.name)
+	if err != nil {
+		return err
+	}
+	if r.State == Running && (r.Owner != h.Owner || r.Taken) {
+		_, err = store.Renew(ctx, j.name, h, Renewal{Retain: j.claim.Retain})
+		return err
+	}
+	_, err = store.Finish(ctx, j.name, h, Final{State: Released, Retain: j.claim.Retain, Print: j.claim.Print})
+	return err
 }
 
 // wait waits for a busy key, or says why not.

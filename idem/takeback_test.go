@@ -1,0 +1,49 @@
+package idem_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/weir-go/weir/idem"
+)
+
+// deaf is a store whose Begin is done and its answer lost.
+type deaf struct{ *idem.Memory }
+
+func (d deaf) Begin(ctx context.Context, name string, c idem.Claim) (idem.Grant, error) {
+	_, _ = d.Memory.Begin(ctx, name, c)
+	return idem.Grant{}, errors.New("answer lost")
+}
+
+// A claim whose answer was lost leaves the key as it was: free if it was new,
+// and with its unknown effect if somebody died over it.
+func TestLostClaimChangesNothing(t *testing.T) {
+	ctx := context.Background()
+	key := idem.Key{Operation: "op", ID: "x"}
+	p := idem.Policy{Unknown: idem.Halt()}
+	effects := 0
+	lost := func(context.Context, *idem.Attempt) ([]byte, error) { effects++; return nil, errors.New("reply lost") }
+	fine := func(context.Context, *idem.Attempt) ([]byte, error) { effects++; return []byte("ok"), nil }
+
+	m := new(idem.Memory)
+	hearing := &idem.Client{Store: m}
+	_, err := (&idem.Client{Store: deaf{m}, Patience: 20 * time.Millisecond}).Do(ctx, key, nil, p, lost)
+	require.Error(t, err)
+	_, err = hearing.Do(ctx, key, nil, p, fine)
+	require.NoError(t, err, "it was new, and is free")
+	require.Equal(t, 1, effects)
+
+	m = new(idem.Memory)
+	hearing = &idem.Client{Store: m}
+	_, err = hearing.Do(ctx, key, nil, p, lost)
+	require.Error(t, err)
+	_, err = (&idem.Client{Store: deaf{m}, Patience: 20 * time.Millisecond}).Do(ctx, key, nil, p, fine)
+	require.Error(t, err)
+	_, err = hearing.Do(ctx, key, nil, p, fine)
+	require.ErrorIs(t, err, idem.ErrUnknown)
+	require.Equal(t, 2, effects, "under Halt nobody repeats an effect that is unknown")
+}
