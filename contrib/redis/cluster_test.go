@@ -29,9 +29,10 @@ func replicaOf(t *testing.T, primary string) *server {
 func TestReplicas(t *testing.T) {
 	primary := startServer(t)
 	replica := replicaOf(t, primary.addr)
-	s := open(t, primary.addr, redis.Config{Replicas: 1, ReplicaTimeout: 50 * time.Millisecond})
-	idemtest.TestStore(t, func(*testing.T) idem.Store { return s })
+	sure := open(t, primary.addr, redis.Config{Replicas: 1, ReplicaTimeout: 20 * time.Second})
+	idemtest.TestStore(t, func(*testing.T) idem.Store { return sure })
 
+	s := open(t, primary.addr, redis.Config{Replicas: 1, ReplicaTimeout: 50 * time.Millisecond})
 	c := &idem.Client{Store: s, Patience: time.Second}
 	replica.stop()
 	_, err := c.Do(bg, key, nil, redo, never(t))
