@@ -29,10 +29,7 @@ race: # the same tests under the race detector, which needs a C compiler
 	$(call nested,CGO_ENABLED=1 go test -race -timeout 10m ./...)
 
 fuzz: # each fuzz target for FUZZTIME; an input that fails is left in testdata/fuzz
-	@set -e; list=$$(go test -list '^Fuzz' ./...); echo "$$list" | \
-	awk '/^Fuzz/ { f[++n] = $$1 } /^ok/ { for (i = 1; i <= n; i++) print $$2, f[i]; n = 0 }' | \
-	while read -r pkg target; do echo "$$pkg $$target"; go test -run '^$$' \
-		-fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 2s $$pkg </dev/null; done
+	@internal/ci/fuzz.sh $(FUZZTIME)
 
 bench: # this runtime against package net; see go run ./bench -h
 	go run ./bench $(ARGS)
