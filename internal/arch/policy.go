@@ -47,6 +47,8 @@ var may = map[string]row{
 	"internal/buf":        {},
 	"internal/sock":       {others: list(xsys)},
 
+	"internal/groupcommit": {others: list(bbolt)},
+
 	"conn": {module: list("poller", "timer", "internal/sock", "internal/buf", "internal/invariants"),
 		others: list(xsys)},
 	"conn/pool.go": {others: list(ants)},
@@ -79,11 +81,11 @@ var may = map[string]row{
 	"internal/h2":    {module: list("internal/buf"), others: list(hpack)},
 	"stream":         {module: list("conn", "timer", "internal/buf", "internal/h2")},
 	"idem":           {},
-	"idem/boltstore": {module: list("idem"), others: list(bbolt)},
+	"idem/boltstore": {module: list("idem", "internal/groupcommit"), others: list(bbolt)},
 	"idem/idemhttp":  {module: list("idem"), net: true},
 	"idem/idemtest":  {module: list("idem"), others: list(porcupine)},
 	"saga":           {module: list("idem")},
-	"saga/boltlog":   {module: list("saga"), others: list(bbolt)},
+	"saga/boltlog":   {module: list("saga", "internal/groupcommit"), others: list(bbolt)},
 	"saga/sagatest":  {module: list("saga")},
 	"sched":          {module: list("timer")},
 	"sched/pool.go":  {others: list(ants)},
