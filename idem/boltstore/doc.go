@@ -7,7 +7,7 @@
 //
 // Whatever was answered is on the disk. Changes that come while a transaction
 // is being written go into the next one together, so that the disk's time is
-// shared by all who wait for it.
+// shared by all who wait for it (package internal/groupcommit).
 //
 // A file has one process at a time, which its lock sees to. So leases are not
 // written: when the file is opened, everybody who held one is dead, and his keys

@@ -10,7 +10,4 @@ type Stats struct {
 }
 
 // Stats returns the counts. They are read one after the other.
-func (s *Store) Stats() Stats {
-	return Stats{Records: s.count.Load(), Commits: s.commits.Load(), Changes: s.changes.Load(),
-		Refused: s.refused.Load(), Broken: s.broken.Load()}
-}
+func (s *Store) Stats() Stats { return Stats(s.file.Stats()) }

@@ -2,15 +2,14 @@ package boltstore
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"go.etcd.io/bbolt"
 
 	"github.com/weir-go/weir/idem"
+	"github.com/weir-go/weir/internal/groupcommit"
 )
 
 // Config says where the records are. Only Path must be set.
@@ -34,21 +33,7 @@ var ErrBroken = fmt.Errorf("%w: boltstore: broken by an earlier error of the dis
 // Store is an idem.Store in a file. Its methods may be called from any
 // goroutine.
 type Store struct {
-	db    *bbolt.DB
-	limit int
-	batch int
-	queue chan *change
-	quit  chan struct{} // closed by Close
-	ended chan struct{} // closed when the writer has ended
-	once  sync.Once
-
-	update func(func(*bbolt.Tx) error) error // of db; replaced by tests
-
-	broken  atomic.Bool
-	commits atomic.Uint64
-	changes atomic.Uint64
-	refused atomic.Uint64
-	count   atomic.Int64 // records; the writer's to change
+	file *groupcommit.File
 
 	mu     sync.Mutex
 	leases map[uint64]lease // by fence: those granted by this process that are not over
@@ -62,56 +47,28 @@ type lease struct {
 	saved time.Time // the expiry in the file
 }
 
-var (
-	recordsBucket = []byte("records") // name to record
-	agesBucket    = []byte("ages")    // expiry and name, to forget by
+const (
+	recordsBucket = "records" // name to record
+	agesBucket    = "ages"    // expiry and name, to forget by
 )
 
 // Open opens the file, and makes it if it is not there. It waits for the lock of
 // another process as Config.Lock says. Close it when done.
 func Open(cfg Config) (*Store, error) {
-	set(&cfg.Limit, 1_000_000)
-	set(&cfg.Queue, 1024)
-	set(&cfg.Batch, 256)
-	if cfg.Lock <= 0 {
-		cfg.Lock = time.Second
-	}
-	db, err := bbolt.Open(cfg.Path, 0o600, &bbolt.Options{Timeout: cfg.Lock, FreelistType: bbolt.FreelistMapType})
+	s := &Store{leases: make(map[uint64]lease)}
+	f, err := groupcommit.Open(groupcommit.Config{Path: cfg.Path, Limit: cfg.Limit, Queue: cfg.Queue, Batch: cfg.Batch,
+		Lock: cfg.Lock, Name: "boltstore", Buckets: []string{recordsBucket, agesBucket},
+		Closed: ErrClosed, Broken: ErrBroken, After: s.sweep})
 	if err != nil {
-		return nil, fmt.Errorf("boltstore: %w", err)
+		return nil, err
 	}
-	s := &Store{db: db, limit: cfg.Limit, batch: cfg.Batch, queue: make(chan *change, cfg.Queue),
-		quit: make(chan struct{}), ended: make(chan struct{}), leases: make(map[uint64]lease), update: db.Update}
-	err = db.Update(func(tx *bbolt.Tx) error {
-		records, err := tx.CreateBucketIfNotExists(recordsBucket)
-		if err != nil {
-			return err
-		}
-		s.count.Store(int64(records.Stats().KeyN))
-		_, err = tx.CreateBucketIfNotExists(agesBucket)
-		return err
-	})
-	if err != nil {
-		db.Close()
-		return nil, fmt.Errorf("boltstore: %w", err)
-	}
-	go s.write()
+	s.file = f
 	return s, nil
-}
-
-func set(n *int, unset int) {
-	if *n <= 0 {
-		*n = unset
-	}
 }
 
 // Close waits for the transaction that is being written, refuses what waits
 // behind it, and closes the file. Calls after it get ErrClosed.
-func (s *Store) Close() error {
-	s.once.Do(func() { close(s.quit) })
-	<-s.ended
-	return s.db.Close()
-}
+func (s *Store) Close() error { return s.file.Close() }
 
 // Begin implements idem.Store. Only a claim that is granted is written.
 func (s *Store) Begin(ctx context.Context, name string, c idem.Claim) (g idem.Grant, err error) {
@@ -126,9 +83,8 @@ func (s *Store) Begin(ctx context.Context, name string, c idem.Claim) (g idem.Gr
 		return g, nil
 	}
 	err = s.submit(ctx, name, func(t *turn, r *idem.Record) (bool, error) {
-		if r.State == idem.Absent && s.count.Load() >= int64(s.limit) {
-			s.refused.Add(1)
-			return false, fmt.Errorf("%w: %d records", idem.ErrFull, s.limit)
+		if r.State == idem.Absent && t.Full() {
+			return false, fmt.Errorf("%w: %d records", idem.ErrFull, s.file.Limit())
 		}
 		var changed bool
 		old := r.Fence
@@ -164,7 +120,7 @@ func (s *Store) renewInMemory(name string, h idem.Hold, n idem.Renewal) bool {
 	now := time.Now()
 	l, held := s.leases[h.Fence]
 	if !held || l.name != name || l.owner != h.Owner || n.Step != nil ||
-		now.Add(n.Retain).After(l.saved) || s.broken.Load() {
+		now.Add(n.Retain).After(l.saved) || s.file.Broken() {
 		return false
 	}
 	l.until = now.Add(n.Lease)
@@ -197,23 +153,14 @@ func (s *Store) end(ctx context.Context, name string, f func(*idem.Record, time.
 
 // Lookup implements idem.Store.
 func (s *Store) Lookup(ctx context.Context, name string) (r idem.Record, err error) {
-	if err := ctx.Err(); err != nil {
-		return r, err
-	}
-	if s.broken.Load() {
-		return r, ErrBroken
-	}
-	err = s.db.View(func(tx *bbolt.Tx) error {
-		b := tx.Bucket(recordsBucket).Get([]byte(name))
+	err = s.file.View(ctx, func(tx *bbolt.Tx) error {
+		b := tx.Bucket([]byte(recordsBucket)).Get([]byte(name))
 		if b == nil {
 			return nil
 		}
 		return unmarshal(name, b, &r)
 	})
-	switch {
-	case errors.Is(err, bbolt.ErrDatabaseNotOpen):
-		return r, ErrClosed
-	case err != nil:
+	if err != nil {
 		return r, err
 	}
 	s.mu.Lock()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
@@ -84,44 +83,6 @@ func TestReopen(t *testing.T) {
 	}
 }
 
-func TestOneProcess(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "idem")
-	open(t, boltstore.Config{Path: path})
-	if _, err := boltstore.Open(boltstore.Config{Path: path, Lock: 10 * time.Millisecond}); err == nil {
-		t.Fatal("opened twice")
-	}
-}
-
-// TestGroupCommit: what comes while a transaction is being written shares the
-// next one.
-func TestGroupCommit(t *testing.T) {
-	s := open(t, boltstore.Config{Batch: 100})
-	turn := make(chan struct{})
-	boltstore.HoldDisk(s, turn)
-	var wg sync.WaitGroup
-	claimOne := func(i int) {
-		wg.Go(func() {
-			if g, err := s.Begin(bg, fmt.Sprint(i), claim(1)); err != nil || g.Answer != idem.New {
-				t.Error(g, err)
-			}
-		})
-	}
-	claimOne(0)
-	turn <- struct{}{} // the writer has taken it
-	for i := range 300 {
-		claimOne(i + 1)
-	}
-	// One more is what the writer took when the first of them came.
-	for boltstore.Queued(s) < 200 {
-		<-time.After(time.Millisecond)
-	}
-	close(turn)
-	wg.Wait()
-	if n := s.Stats(); n.Records != 301 || n.Changes != 301 || n.Commits < 4 || n.Commits > 6 {
-		t.Errorf("%+v", n)
-	}
-}
-
 // TestHeartbeatsAreNotWritten, and neither is what changes nothing.
 func TestHeartbeatsAreNotWritten(t *testing.T) {
 	s := open(t, boltstore.Config{})
@@ -183,42 +144,4 @@ func TestBrokenDisk(t *testing.T) {
 	ok(t, s.Close())
 	s = open(t, boltstore.Config{Path: path})
 	begin(t, s, "a", claim(1), idem.New)
-}
-
-// TestSubmitHeedsContext: neither a full queue nor a slow disk holds a caller
-// whose context ends, nor Close the callers that wait.
-func TestSubmitHeedsContext(t *testing.T) {
-	s := open(t, boltstore.Config{Queue: 1, Batch: 1})
-	turn := make(chan struct{})
-	boltstore.HoldDisk(s, turn)
-	ctx, cancel := context.WithTimeout(bg, 20*time.Millisecond)
-	defer cancel()
-	var wg sync.WaitGroup
-	for i := range 8 {
-		wg.Go(func() {
-			if _, err := s.Begin(ctx, fmt.Sprint(i), claim(1)); !errors.Is(err, context.DeadlineExceeded) {
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
-	for i := range 8 {
-		wg.Go(func() {
-			if _, err := s.Begin(bg, fmt.Sprint(i), claim(1)); err != nil && !errors.Is(err, boltstore.ErrClosed) {
-				t.Error(err)
-			}
-		})
-	}
-	closed := make(chan error)
-	go func() { closed <- s.Close() }()
-	for {
-		select {
-		case turn <- struct{}{}:
-			continue
-		case err := <-closed:
-			ok(t, err)
-		}
-		break
-	}
-	wg.Wait()
 }

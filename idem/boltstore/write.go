@@ -4,128 +4,42 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"fmt"
 	"time"
 
 	"go.etcd.io/bbolt"
 
 	"github.com/weir-go/weir/idem"
+	"github.com/weir-go/weir/internal/groupcommit"
 )
 
-// change is one record's, on its way through the queue.
-type change struct {
-	name  string
-	apply func(t *turn, r *idem.Record) (changed bool, err error)
-	err   error         // the writer's until done
-	done  chan struct{} // closed when it is on the disk, or will not be
-}
-
-// submit has the writer apply a change, and returns when that is on the disk.
-// When ctx ends before, it may be there or come to be.
-func (s *Store) submit(ctx context.Context, name string, apply func(*turn, *idem.Record) (bool, error)) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	c := &change{name: name, apply: apply, done: make(chan struct{})}
-	select {
-	case s.queue <- c:
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-s.quit:
-		return ErrClosed
-	}
-	select {
-	case <-c.done:
-		return c.err
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-s.ended: // it may have been the last that was written
-		select {
-		case <-c.done:
-			return c.err
-		default:
-			return ErrClosed
-		}
-	}
-}
-
-// write is the writer's goroutine. It ends with Close.
-func (s *Store) write() {
-	defer close(s.ended)
-	batch := make([]*change, 0, s.batch)
-	for {
-		select {
-		case <-s.quit:
-			return
-		case c := <-s.queue:
-			batch = append(batch[:0], c)
-		}
-	more:
-		for len(batch) < s.batch {
-			select {
-			case c := <-s.queue:
-				batch = append(batch, c)
-			default:
-				break more
-			}
-		}
-		s.commit(batch)
-		clear(batch)
-	}
-}
-
-// commit writes the changes in one transaction and answers.
-func (s *Store) commit(batch []*change) {
-	count := s.count.Load()
-	var t *turn
-	err := error(ErrBroken)
-	if !s.broken.Load() {
-		err = s.update(func(tx *bbolt.Tx) error {
-			t = &turn{store: s, now: time.Now(), records: tx.Bucket(recordsBucket), ages: tx.Bucket(agesBucket)}
-			for _, c := range batch {
-				if err := t.do(c); err != nil {
-					return err
-				}
-			}
-			return t.sweep(2 * len(batch))
-		})
-		if err != nil {
-			// A disk that failed once may have dropped what it was given, and
-			// say that all is well when asked again.
-			s.broken.Store(true)
-			s.count.Store(count)
-			err = fmt.Errorf("boltstore: %w", err)
-		} else {
-			s.commits.Add(1)
-			s.changes.Add(t.written)
-		}
-	}
-	for _, c := range batch {
-		if err != nil {
-			c.err = err
-		}
-		close(c.done)
-	}
-}
-
-// turn is one transaction.
+// turn is the transaction that a change is part of.
 type turn struct {
+	*groupcommit.Turn
 	store   *Store
 	now     time.Time
 	records *bbolt.Bucket
 	ages    *bbolt.Bucket
-	written uint64
+}
+
+func (s *Store) turn(g *groupcommit.Turn) *turn {
+	return &turn{Turn: g, store: s, now: time.Now(), records: g.Bucket([]byte(recordsBucket)), ages: g.Bucket([]byte(agesBucket))}
+}
+
+// submit has the writer apply a change to one record, and returns when that is
+// on the disk. When ctx ends before, it may be there or come to be.
+func (s *Store) submit(ctx context.Context, name string, apply func(*turn, *idem.Record) (changed bool, err error)) error {
+	return s.file.Do(ctx, func(g *groupcommit.Turn) (refused, disk error) { return s.turn(g).do(name, apply) })
 }
 
 // nextFence returns one above all that were given; put makes it so.
 func (t *turn) nextFence() uint64 { return t.records.Sequence() + 1 }
 
-// do applies one change. The error is the disk's: the change's own stays with it.
-func (t *turn) do(c *change) error {
+// do applies a change. What refuses it leaves everything as it was.
+func (t *turn) do(name string, apply func(*turn, *idem.Record) (changed bool, err error)) (refused, disk error) {
 	var r idem.Record
-	if b := t.records.Get([]byte(c.name)); b != nil {
-		if c.err = unmarshal(c.name, b, &r); c.err != nil {
-			return nil
+	if b := t.records.Get([]byte(name)); b != nil {
+		if err := unmarshal(name, b, &r); err != nil {
+			return err, nil
 		}
 	}
 	there, expires := r.State != idem.Absent, r.Expires
@@ -133,22 +47,22 @@ func (t *turn) do(c *change) error {
 	// prolongs one that was just found to be over.
 	s := t.store
 	s.mu.Lock()
-	t.now = time.Now() // not before a lease that was given up since the turn began
+	t.now = time.Now() // not before a lease that was given up while another had the lock
 	s.lend(&r)
-	changed, err := c.apply(t, &r)
+	changed, err := apply(t, &r)
 	s.mu.Unlock()
-	if c.err = err; err != nil || !changed {
-		return nil
+	if err != nil || !changed {
+		return err, nil
 	}
 	if there {
-		if err := t.ages.Delete(age(expires, c.name)); err != nil {
-			return err
+		if err := t.ages.Delete(age(expires, name)); err != nil {
+			return nil, err
 		}
 	} else {
-		s.count.Add(1)
+		t.Records++
 	}
-	t.written++
-	return t.put(c.name, &r)
+	t.Changes++
+	return nil, t.put(name, &r)
 }
 
 // running notes the lease of r, and has the file keep r half a retention longer,
@@ -182,40 +96,52 @@ func age(expires time.Time, name string) []byte {
 	return append(binary.BigEndian.AppendUint64(nil, uint64(expires.UnixNano())), name...)
 }
 
-// sweep forgets up to n records whose time has passed: twice as many as one
-// turn may add.
-func (t *turn) sweep(n int) error {
-	var old [][]byte
-	cursor := t.ages.Cursor()
-	for k, _ := cursor.First(); k != nil && len(old) < n; k, _ = cursor.Next() {
-		if time.Unix(0, int64(binary.BigEndian.Uint64(k))).After(t.now) {
-			break
-		}
-		old = append(old, bytes.Clone(k)) // what is changed below may move it
-	}
-	for _, k := range old {
-		name := string(k[8:])
-		var r idem.Record
-		if err := unmarshal(name, t.records.Get(k[8:]), &r); err != nil {
-			continue // kept, for somebody to look at
-		}
-		t.store.mu.Lock()
-		t.store.lend(&r)
-		fence := r.Fence
-		if r.Forget(t.now); r.State == idem.Absent {
-			delete(t.store.leases, fence)
-		}
-		t.store.mu.Unlock()
-		if r.State != idem.Absent {
+// sweep forgets records whose time has passed, at the end of a transaction of n
+// changes: twice as many as those may have added.
+func (s *Store) sweep(g *groupcommit.Turn, n int) error {
+	t := s.turn(g)
+	for _, k := range t.old(2 * n) {
+		if !t.forget(k) {
 			continue
 		}
 		if err := t.ages.Delete(k); err != nil {
 			return err
 		}
-		if err := t.records.Delete([]byte(name)); err != nil {
+		if err := t.records.Delete(k[8:]); err != nil {
 			return err
 		}
-		t.store.count.Add(-1)
+		t.Records--
 	}
 	return nil
+}
+
+// old returns the keys of up to n records whose time has passed by the file.
+func (t *turn) old(n int) (keys [][]byte) {
+	cursor := t.ages.Cursor()
+	for k, _ := cursor.First(); k != nil && len(keys) < n; k, _ = cursor.Next() {
+		if time.Unix(0, int64(binary.BigEndian.Uint64(k))).After(t.now) {
+			break
+		}
+		keys = append(keys, bytes.Clone(k)) // what is changed later may move it
+	}
+	return keys
+}
+
+// forget tells whether the record of that age is to go, and ends its lease then.
+func (t *turn) forget(age []byte) bool {
+	name := age[8:]
+	var r idem.Record
+	if err := unmarshal(string(name), t.records.Get(name), &r); err != nil {
+		return false // kept, for somebody to look at
+	}
+	s := t.store
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lend(&r)
+	fence := r.Fence
+	if r.Forget(t.now); r.State != idem.Absent {
+		return false
+	}
+	delete(s.leases, fence)
+	return true
 }

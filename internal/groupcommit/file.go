@@ -122,6 +122,9 @@ func (f *File) View(ctx context.Context, read func(*bbolt.Tx) error) error {
 // Broken tells whether the disk has failed.
 func (f *File) Broken() bool { return f.broken.Load() }
 
+// Limit returns how many records there may be.
+func (f *File) Limit() int { return f.cfg.Limit }
+
 // Stats returns the counts. They are read one after the other.
 func (f *File) Stats() Stats {
 	return Stats{Records: f.records.Load(), Commits: f.commits.Load(), Changes: f.changes.Load(),

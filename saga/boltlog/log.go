@@ -6,8 +6,8 @@
 //	Load, Open ─► answered at once
 //
 // Whatever was answered is on the disk. Changes that come while a transaction is
-// being written go into the next one together. A file has one process at a time,
-// which its lock sees to.
+// being written go into the next one together (package internal/groupcommit). A
+// file has one process at a time, which its lock sees to.
 package boltlog
 
 import (
@@ -16,12 +16,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"go.etcd.io/bbolt"
 
+	"github.com/weir-go/weir/internal/groupcommit"
 	"github.com/weir-go/weir/saga"
 )
 
@@ -56,80 +55,33 @@ type Stats struct {
 
 // Log is a saga.Log in a file. Its methods may be called from any goroutine.
 type Log struct {
-	db    *bbolt.DB
-	limit int
-	batch int
-	queue chan *change
-	quit  chan struct{} // closed by Close
-	ended chan struct{} // closed when the writer has ended
-	once  sync.Once
-
-	update func(func(*bbolt.Tx) error) error // of db; replaced by tests
-
-	broken  atomic.Bool
-	commits atomic.Uint64
-	changes atomic.Uint64
-	refused atomic.Uint64
-	count   atomic.Int64 // records; the writer's to change
+	file *groupcommit.File
 }
 
-var (
-	recordsBucket = []byte("records") // ID to record
-	openBucket    = []byte("open")    // IDs of those that have not ended
-	endedBucket   = []byte("ended")   // end and ID of the others
+const (
+	recordsBucket = "records" // ID to record
+	openBucket    = "open"    // IDs of those that have not ended
+	endedBucket   = "ended"   // end and ID of the others
 )
 
 // Open opens the file, and makes it if it is not there. It waits for the lock of
 // another process as Config.Lock says. Close it when done.
 func Open(cfg Config) (*Log, error) {
-	set(&cfg.Limit, 1_000_000)
-	set(&cfg.Queue, 1024)
-	set(&cfg.Batch, 256)
-	if cfg.Lock <= 0 {
-		cfg.Lock = time.Second
-	}
-	db, err := bbolt.Open(cfg.Path, 0o600, &bbolt.Options{Timeout: cfg.Lock, FreelistType: bbolt.FreelistMapType})
+	f, err := groupcommit.Open(groupcommit.Config{Path: cfg.Path, Limit: cfg.Limit, Queue: cfg.Queue, Batch: cfg.Batch,
+		Lock: cfg.Lock, Name: "boltlog", Buckets: []string{recordsBucket, openBucket, endedBucket},
+		Closed: ErrClosed, Broken: ErrBroken})
 	if err != nil {
-		return nil, fmt.Errorf("boltlog: %w", err)
+		return nil, err
 	}
-	l := &Log{db: db, limit: cfg.Limit, batch: cfg.Batch, queue: make(chan *change, cfg.Queue),
-		quit: make(chan struct{}), ended: make(chan struct{}), update: db.Update}
-	err = db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range [][]byte{openBucket, endedBucket, recordsBucket} {
-			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
-				return err
-			}
-		}
-		l.count.Store(int64(tx.Bucket(recordsBucket).Stats().KeyN))
-		return nil
-	})
-	if err != nil {
-		db.Close()
-		return nil, fmt.Errorf("boltlog: %w", err)
-	}
-	go l.write()
-	return l, nil
-}
-
-func set(n *int, unset int) {
-	if *n <= 0 {
-		*n = unset
-	}
+	return &Log{file: f}, nil
 }
 
 // Close waits for the transaction that is being written, refuses what waits
 // behind it, and closes the file. Calls after it get ErrClosed.
-func (l *Log) Close() error {
-	l.once.Do(func() { close(l.quit) })
-	<-l.ended
-	return l.db.Close()
-}
+func (l *Log) Close() error { return l.file.Close() }
 
 // Stats returns the counts. They are read one after the other.
-func (l *Log) Stats() Stats {
-	return Stats{Records: l.count.Load(), Commits: l.commits.Load(), Changes: l.changes.Load(),
-		Refused: l.refused.Load(), Broken: l.broken.Load()}
-}
+func (l *Log) Stats() Stats { return Stats(l.file.Stats()) }
 
 // Create implements saga.Log.
 func (l *Log) Create(ctx context.Context, r *saga.Record) error {
@@ -142,11 +94,10 @@ func (l *Log) Create(ctx context.Context, r *saga.Record) error {
 		if t.records.Get([]byte(id)) != nil {
 			return fmt.Errorf("%w: %q", saga.ErrExists, id), nil
 		}
-		if l.count.Load() >= int64(l.limit) {
-			l.refused.Add(1)
-			return fmt.Errorf("%w: %d records", saga.ErrFull, l.limit), nil
+		if t.Full() {
+			return fmt.Errorf("%w: %d records", saga.ErrFull, l.file.Limit()), nil
 		}
-		l.count.Add(1)
+		t.Records++
 		return nil, t.put(id, b, ended)
 	})
 }
@@ -179,8 +130,8 @@ func (l *Log) Write(ctx context.Context, r *saga.Record, version, fence uint64) 
 
 // Load implements saga.Log.
 func (l *Log) Load(ctx context.Context, id string) (r saga.Record, err error) {
-	err = l.view(ctx, func(tx *bbolt.Tx) error {
-		b := tx.Bucket(recordsBucket).Get([]byte(id))
+	err = l.file.View(ctx, func(tx *bbolt.Tx) error {
+		b := tx.Bucket([]byte(recordsBucket)).Get([]byte(id))
 		if b == nil {
 			return fmt.Errorf("%w: %q", saga.ErrNotFound, id)
 		}
@@ -191,8 +142,8 @@ func (l *Log) Load(ctx context.Context, id string) (r saga.Record, err error) {
 
 // Open implements saga.Log.
 func (l *Log) Open(ctx context.Context, above string, n int) (ids []string, err error) {
-	err = l.view(ctx, func(tx *bbolt.Tx) error {
-		c := tx.Bucket(openBucket).Cursor()
+	err = l.file.View(ctx, func(tx *bbolt.Tx) error {
+		c := tx.Bucket([]byte(openBucket)).Cursor()
 		for k, _ := c.Seek([]byte(above)); k != nil && len(ids) < n; k, _ = c.Next() {
 			if string(k) > above {
 				ids = append(ids, string(k))
@@ -221,29 +172,17 @@ func (l *Log) Forget(ctx context.Context, before int64, n int) (gone int, err er
 			if err := t.records.Delete(k[8:]); err != nil {
 				return nil, err
 			}
-			l.count.Add(-1)
+			t.Records--
 		}
-		gone = len(old)
+		if gone = len(old); gone > 0 {
+			t.Changes++
+		}
 		return nil, nil
 	})
 	if err != nil {
 		return 0, err
 	}
 	return gone, nil
-}
-
-func (l *Log) view(ctx context.Context, f func(*bbolt.Tx) error) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if l.broken.Load() {
-		return ErrBroken
-	}
-	err := l.db.View(f)
-	if errors.Is(err, bbolt.ErrDatabaseNotOpen) {
-		return ErrClosed
-	}
-	return err
 }
 
 // end returns the key of a record in endedBucket, nil if it has not ended.
