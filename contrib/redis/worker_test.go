@@ -24,7 +24,14 @@ import (
 // The tests of this file have workers in processes of their own: this test
 // program, started again.
 func TestMain(m *testing.M) {
-	if place := os.Getenv("REDIS_WORKER"); place != "" {
+	switch place := os.Getenv("REDIS_WORKER"); place {
+	case "":
+	case "order":
+		var k int64
+		fmt.Sscan(os.Getenv("REDIS_DIE"), &k)
+		takeOrders(os.Getenv("REDIS_SINK"), os.Getenv("REDIS_ADDR"), os.Getenv("REDIS_ORDER"), k)
+		return
+	default:
 		work(place, os.Getenv("REDIS_ADDR"), sink(os.Getenv("REDIS_SINK")))
 		return
 	}
