@@ -107,7 +107,7 @@ func TestCompressor(t *testing.T) {
 		t.Fatal("a compressor that nobody has registered")
 	}
 	encoding.RegisterCompressor(upsideDown{})
-	cfg := grpc.Config{Config: stream.Config{Compressors: []stream.Compressor{grpc.Compressor("not")}, MaxRecv: 3000}}
+	cfg := grpc.Config{Config: stream.Config{Compressors: []stream.Compressor{grpc.Compressor("nobody's"), grpc.Compressor("not")}, MaxRecv: 3000}}
 	_, _, addr := serve(t, cfg, bidi(echo).register)
 	var d diary
 	d.duplex(within(t), dial(t, addr), []int{0, 700, 2000}, stock.UseCompressor("not"))

@@ -3,7 +3,6 @@ package grpc
 import (
 	"bytes"
 	"io"
-	"math/bits"
 
 	"google.golang.org/grpc/encoding"
 
@@ -53,50 +52,4 @@ func (c compressor) Decompress(dst, src []byte, max int) ([]byte, error) {
 		return dst, stream.ErrTooLarge
 	}
 	return out.Bytes(), err
-}
-
-// fitted is a compressor whose results lie in storage of package stream's sizes,
-// powers of two: what append has grown is of other sizes, and must not come into
-// its pool.
-type fitted struct{ stream.Compressor }
-
-// fit makes all of a configuration's compressors so; nil is gzip alone.
-func fit(all []stream.Compressor) []stream.Compressor {
-	if all == nil {
-		all = []stream.Compressor{stream.Gzip(0)}
-	}
-	out := make([]stream.Compressor, 0, len(all))
-	for _, c := range all {
-		if c != nil { // of Compressor, for a name that is not registered
-			out = append(out, fitted{c})
-		}
-	}
-	return out
-}
-
-func (f fitted) Compress(dst, src []byte) ([]byte, error) {
-	p, err := f.Compressor.Compress(nil, src)
-	if err != nil {
-		return dst, err
-	}
-	return add(dst, p), nil
-}
-
-func (f fitted) Decompress(dst, src []byte, max int) ([]byte, error) {
-	p, err := f.Compressor.Decompress(nil, src, max)
-	if err != nil {
-		return dst, err
-	}
-	return add(dst, p), nil
-}
-
-// add appends p to dst, in larger storage if need be.
-func add(dst, p []byte) []byte {
-	const least = 512
-	if n := len(dst) + len(p); n > cap(dst) {
-		grown := make([]byte, len(dst), 1<<bits.Len(uint(max(n, least)-1)))
-		copy(grown, dst)
-		dst = grown
-	}
-	return append(dst, p...)
 }

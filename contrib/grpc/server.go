@@ -2,6 +2,7 @@ package grpc
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -60,7 +61,8 @@ var _ grpc.ServiceRegistrar = (*Server)(nil)
 
 // NewServer makes a Server without services.
 func NewServer(cfg Config) *Server {
-	cfg.Compressors = fit(cfg.Compressors)
+	// Compressor answers nil for a name that is not registered.
+	cfg.Compressors = slices.DeleteFunc(slices.Clone(cfg.Compressors), func(c stream.Compressor) bool { return c == nil })
 	s := &Server{
 		cfg:       cfg,
 		core:      stream.NewServer(cfg.Config),
