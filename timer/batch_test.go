@@ -44,7 +44,7 @@ func TestAdvanceInBatches(t *testing.T) {
 							t.Fatalf("%d fired at %d", e.when, now)
 						}
 					}
-					if len(want) < 600 {
+					if n == most && len(want) < 600 { // after the last batch it might be due at once, and stay
 						set()
 					}
 				}
