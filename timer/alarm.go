@@ -114,8 +114,11 @@ func (a *Alarm) Reset(d time.Duration) bool {
 // forget takes back what was sent and not received, and reports whether there
 // was anything. Called with the shard's lock, under which it was sent, too.
 func (a *Alarm) forget() bool {
+	if a.C == nil { // a function's: a select costs 3 ns to find that out, of Stop's 16
+		return false
+	}
 	select {
-	case <-a.C: // nil for a function: never ready
+	case <-a.C:
 		return true
 	default:
 		return false

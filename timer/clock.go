@@ -258,6 +258,7 @@ func (c *Clock) finish() {
 	for i := range c.shards {
 		c.shards[i].close()
 	}
+	c.aligned.clear()
 	c.watch.close()
 	_ = c.poller.Close()
 }

@@ -120,10 +120,9 @@ func TestNoStaleValues(t *testing.T) {
 		default:
 		}
 	}
-	fire := func() {
+	fire := func() { // time.Timer's answers are the same before and after
 		t.Helper()
 		require.Eventually(t, func() bool { return len(a.C) == 1 }, 20*time.Second, 100*time.Microsecond)
-		<-time.After(time.Millisecond) // time.Timer's cannot be seen: its channel is as if unbuffered
 	}
 	fire()
 	both(std.Stop(), a.Stop())
@@ -285,6 +284,8 @@ func TestCloseEndsEverything(t *testing.T) {
 		b := c.NewTimer(time.Hour)
 		tk, err := c.NewTicker(TickerConfig{Period: time.Hour})
 		require.NoError(t, err)
+		onTheWall, err := c.NewTicker(TickerConfig{Period: time.Hour, Align: true})
+		require.NoError(t, err)
 		require.NoError(t, c.Close())
 		require.NoError(t, c.Close(), "again")
 		require.False(t, a.Stop())
@@ -296,8 +297,12 @@ func TestCloseEndsEverything(t *testing.T) {
 		require.ErrorIs(t, tk.Reset(time.Millisecond), ErrClockClosed)
 		require.ErrorIs(t, tk.Pace(time.Millisecond), ErrClockClosed)
 		tk.Stop()
-		_, err = c.NewTicker(TickerConfig{Period: time.Hour})
-		require.ErrorIs(t, err, ErrClockClosed)
+		for _, align := range []bool{false, true} {
+			_, err = c.NewTicker(TickerConfig{Period: time.Hour, Align: align})
+			require.ErrorIs(t, err, ErrClockClosed)
+		}
+		require.ErrorIs(t, onTheWall.Reset(time.Hour), ErrClockClosed)
+		require.Empty(t, c.aligned.all, "no ticker is kept")
 		require.Zero(t, c.Stats().Pending)
 	}
 }
@@ -391,6 +396,5 @@ func TestStatsTellWhatWasGranted(t *testing.T) {
 		} else if runtime.GOOS == "linux" {
 			require.Contains(t, s.Help, "slack")
 		}
-		require.Equal(t, s.Wakeups, s.Late.Count)
 	})
 }

@@ -15,7 +15,6 @@ type ClockStats struct {
 
 	Pending int64  // timers that are set: alarms, contexts, tickers
 	Fired   uint64 // functions handed over, times sent and contexts ended
-	Wakeups uint64 // sleeps that ended at an instant
 
 	Refused uint64 // functions that the Pool did not take at once
 	Backlog int64  // of them, those that wait now
@@ -28,7 +27,8 @@ type ClockStats struct {
 	Suspends  uint64        // of them, the latter
 	Suspended time.Duration // in all, noticed
 
-	// Late is how late the goroutine woke up for an instant that it slept for.
+	// Late is how late the goroutine woke up for an instant that it slept for;
+	// its Count is how often it did.
 	Late Histogram
 }
 
@@ -49,13 +49,11 @@ type clockCounts struct {
 
 // Stats returns the counters. It takes each shard's lock for a moment.
 func (c *Clock) Stats() ClockStats {
-	late := c.count.late.snapshot()
 	s := ClockStats{
 		Precision: c.cfg.Precision,
 		Base:      c.offsets.base,
 		Help:      thread.Help(c.count.help.Load()).String(),
 		Fired:     c.count.fired.Load(),
-		Wakeups:   late.Count,
 		Refused:   c.count.refused.Load(),
 		Backlog:   c.count.waiting.Load(),
 		Inline:    c.count.inline.Load(),
@@ -64,7 +62,7 @@ func (c *Clock) Stats() ClockStats {
 		Steps:     c.count.steps.Load(),
 		Suspends:  c.count.suspends.Load(),
 		Suspended: time.Duration(c.count.suspended.Load()),
-		Late:      late,
+		Late:      c.count.late.snapshot(),
 	}
 	for i := range c.shards {
 		h := &c.shards[i]

@@ -50,7 +50,7 @@
 // A set timer takes 32 bytes where it is embedded, and with 1,000 / 100,000 /
 // 1,000,000 timers 27 / 19 / 17 bytes in the heap and the levels. Timers that
 // were stopped leave gaps, for which up to four times as much may be kept. Now
-// takes some 30 ns.
+// takes some 30 ns. These are of go test -run - -bench 'Memory|Now' ./timer.
 //
 // # The clock
 //

@@ -16,11 +16,10 @@ type shard struct {
 	// without the lock. Changed under the lock.
 	first atomic.Int64
 
-	mu    sync.Mutex
-	heap  Heap
-	due   []due // collected by an Advance that runs
-	shut  bool
-	ended uint64 // timers that the end of the clock found set
+	mu   sync.Mutex
+	heap Heap
+	due  []due // collected by an Advance that runs
+	shut bool
 
 	_ [64]byte // the next shard's lock is on another cache line
 }
@@ -106,7 +105,6 @@ func (s *shard) close() {
 	s.mu.Lock()
 	s.shut = true
 	s.due = nil
-	s.ended = uint64(s.heap.Len())
 	s.heap.Advance(Never)
 	ended := s.due
 	s.due = nil

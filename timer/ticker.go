@@ -36,6 +36,7 @@ type Ticker struct {
 	timer Timer
 	shard *shard
 	cfg   TickerConfig
+
 	// Owned by the clock's goroutine, from Fire to run.
 	tick Tick
 	born uint64 // its life
@@ -107,9 +108,6 @@ func (c *Clock) NewTicker(cfg TickerConfig) (*Ticker, error) {
 	}
 	tk.timer.Init(tk)
 	tk.shard.mu.Lock()
-	if cfg.Align {
-		c.aligned.add(tk)
-	}
 	if err := tk.begin(cfg.Period, cfg.Start); err != nil {
 		return nil, err
 	}
@@ -127,6 +125,7 @@ func (tk *Ticker) begin(period time.Duration, start Time) error {
 	now := s.now()
 	switch {
 	case tk.cfg.Align:
+		s.clock.aligned.add(tk)
 		tk.grid = aligned(now, period, tk.cfg.Phase)
 	case start == 0:
 		tk.grid = grid{now, period}

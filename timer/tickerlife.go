@@ -66,9 +66,6 @@ func (tk *Ticker) restart(period time.Duration, keep bool) error {
 	}
 	tk.shard.mu.Lock()
 	tk.void()
-	if tk.cfg.Align {
-		tk.shard.clock.aligned.add(tk)
-	}
 	select {
 	case <-tk.stopped:
 		tk.stopped = make(chan struct{})
@@ -152,7 +149,7 @@ func (tk *Ticker) Lateness() Lateness {
 }
 
 // tickers are those of a clock that are aligned with the wall clock. One is in
-// here as long as it ticks: it comes and goes with the shard's lock held.
+// here as long as it ticks, or its clock: it comes and goes with the shard's lock held.
 type tickers struct {
 	mu  sync.Mutex
 	all map[*Ticker]struct{}
@@ -171,6 +168,13 @@ func (a *tickers) remove(tk *Ticker) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.all, tk)
+}
+
+// clear forgets them all, at the end of the clock, when no more can come.
+func (a *tickers) clear() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.all = nil
 }
 
 // realign lays the grids anew after the wall clock was set.
