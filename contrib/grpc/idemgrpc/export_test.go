@@ -1,0 +1,7 @@
+package idemgrpc
+
+// Replay is replay, and Result is result.
+var (
+	Replay = replay
+	Result = result
+)
