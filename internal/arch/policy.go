@@ -73,9 +73,12 @@ var may = map[string]row{
 
 	// Helpers of tests: no row but theirs names them, so that only tests can
 	// import them.
-	"internal/arch":   {net: true},
-	"internal/leak":   {others: list(goleak), net: true},
-	"internal/script": {net: true},
+	"internal/arch":      {net: true},
+	"internal/await":     {net: true},
+	"internal/certs":     {net: true},
+	"internal/leak":      {others: list(goleak), net: true},
+	"internal/redistest": {module: list("internal/await"), net: true},
+	"internal/script":    {net: true},
 
 	// To come.
 	"internal/h2":    {module: list("internal/buf"), others: list(hpack)},
