@@ -19,6 +19,7 @@ package arch
 // Other modules.
 const (
 	bbolt      = "go.etcd.io/bbolt"
+	gocron     = "github.com/netresearch/go-cron"
 	ants       = "github.com/panjf2000/ants/v2"
 	goleak     = "go.uber.org/goleak"
 	hpack      = "golang.org/x/net/http2/hpack"
@@ -92,6 +93,7 @@ var may = map[string]row{
 	"saga/sagatest":  {module: list("saga")},
 	"sched":          {module: list("timer")},
 	"sched/pool.go":  {others: list(ants)},
+	"sched/cron.go":  {others: list(gocron)},
 }
 
 // asleep are the folders where something may sleep: programs for people to
