@@ -1,57 +1,28 @@
 package netconn_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	crand "crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"os"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/weir-go/weir/conn"
+	"github.com/weir-go/weir/internal/certs"
 	"github.com/weir-go/weir/netconn"
 )
 
-// identity is a certificate for this machine and the pool that trusts it.
-var identity = sync.OnceValues(func() (tls.Certificate, *x509.CertPool) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), crand.Reader)
-	if err != nil {
-		panic(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1),
-		NotBefore:    time.Now().Add(-time.Hour),
-		NotAfter:     time.Now().Add(time.Hour),
-		DNSNames:     []string{"weir.test"},
-		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
-		IsCA:         true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(crand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		panic(err)
-	}
-	leaf, _ := x509.ParseCertificate(der)
-	pool := x509.NewCertPool()
-	pool.AddCert(leaf)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
-})
-
 func serverTLS() *tls.Config {
-	cert, _ := identity()
+	cert, _ := certs.Identity()
 	return &tls.Config{Certificates: []tls.Certificate{cert}}
 }
 
 func clientTLS() *tls.Config {
-	_, pool := identity()
-	return &tls.Config{RootCAs: pool, ServerName: "weir.test"}
+	_, pool := certs.Identity()
+	return &tls.Config{RootCAs: pool, ServerName: certs.Name}
 }
 
 // TestTLS: both ends, every kind of socket, more than one record each way.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net"
 	"testing"
-	"time"
 
 	stock "google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -13,13 +12,14 @@ import (
 
 	"github.com/weir-go/weir/conn"
 	"github.com/weir-go/weir/contrib/grpc"
+	"github.com/weir-go/weir/internal/await"
 	"github.com/weir-go/weir/internal/leak"
 )
 
 func TestMain(m *testing.M) { leak.Main(m) }
 
 // patience bounds waits that end at once unless something is broken.
-const patience = 30 * time.Second
+const patience = await.Patience
 
 // serve starts a Server, and looks at its end that nothing of it is left.
 func serve(t testing.TB, cfg grpc.Config, register func(stock.ServiceRegistrar)) (*grpc.Server, *conn.Runtime, string) {
@@ -128,15 +128,7 @@ func want[T comparable](t testing.TB, got, expected T) {
 }
 
 // until waits for something that nothing signals.
-func until(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !ok(); {
-		if time.Now().After(end) {
-			t.Fatal("never happened: " + what)
-		}
-		<-time.After(2 * time.Millisecond)
-	}
-}
+var until = await.Until
 
 // text is a message with text in it.
 func text(s string) *testpb.SimpleResponse {

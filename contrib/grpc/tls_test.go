@@ -2,15 +2,10 @@ package grpc_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"runtime"
 	"strings"
@@ -27,45 +22,20 @@ import (
 
 	"github.com/weir-go/weir/conn"
 	"github.com/weir-go/weir/contrib/grpc"
+	"github.com/weir-go/weir/internal/certs"
 	"github.com/weir-go/weir/stream"
 )
 
-// identity is a certificate for weir.test and the pool that trusts it.
-var identity = sync.OnceValues(func() (tls.Certificate, *x509.CertPool) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		panic(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1),
-		NotBefore:    time.Now().Add(-time.Hour),
-		NotAfter:     time.Now().Add(time.Hour),
-		DNSNames:     []string{"weir.test"},
-		IsCA:         true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		panic(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		panic(err)
-	}
-	pool := x509.NewCertPool()
-	pool.AddCert(leaf)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
-})
-
 func serveTLS(t testing.TB, cfg grpc.Config, register func(stock.ServiceRegistrar)) (*grpc.Server, *conn.Runtime, string) {
-	cert, _ := identity()
+	cert, _ := certs.Identity()
 	return listen(t, cfg, register, func(srv *grpc.Server) conn.Serve {
 		return srv.ServeTLS(&tls.Config{Certificates: []tls.Certificate{cert}})
 	})
 }
 
 func dialTLS(t testing.TB, addr string, version uint16, o ...stock.DialOption) *stock.ClientConn {
-	_, pool := identity()
-	cfg := &tls.Config{RootCAs: pool, ServerName: "weir.test", MaxVersion: version}
+	_, pool := certs.Identity()
+	cfg := &tls.Config{RootCAs: pool, ServerName: certs.Name, MaxVersion: version}
 	cc, err := stock.NewClient("passthrough:///"+addr, append(o, stock.WithTransportCredentials(credentials.NewTLS(cfg)))...)
 	ok(t, err)
 	t.Cleanup(func() { cc.Close() })
@@ -204,7 +174,7 @@ func (h halfway) Read([]byte) (int, error) {
 // holds nobody up: Close ends his handshake.
 func TestStrangersTLS(t *testing.T) {
 	srv, _, addr := serveTLS(t, grpc.Config{}, new(service).register)
-	_, pool := identity()
+	_, pool := certs.Identity()
 	reject := func(what string, talk func(c net.Conn) error) {
 		t.Helper()
 		c, err := net.Dial("tcp", addr)
@@ -223,10 +193,10 @@ func TestStrangersTLS(t *testing.T) {
 		return err
 	})
 	reject("HTTP/1.1", func(c net.Conn) error {
-		return tls.Client(c, &tls.Config{RootCAs: pool, ServerName: "weir.test", NextProtos: []string{"http/1.1"}}).Handshake()
+		return tls.Client(c, &tls.Config{RootCAs: pool, ServerName: certs.Name, NextProtos: []string{"http/1.1"}}).Handshake()
 	})
 	reject("no ALPN", func(c net.Conn) error {
-		return tls.Client(c, &tls.Config{RootCAs: pool, ServerName: "weir.test"}).Handshake()
+		return tls.Client(c, &tls.Config{RootCAs: pool, ServerName: certs.Name}).Handshake()
 	})
 	want(t, srv.Core().Stats().Sessions, 0)
 

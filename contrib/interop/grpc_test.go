@@ -18,6 +18,8 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	pb "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/status"
+
+	"github.com/weir-go/weir/internal/certs"
 )
 
 // service is grpc's own test service, as its interop clients expect it.
@@ -127,9 +129,9 @@ func TestGRPC(t *testing.T) {
 				var so []grpc.ServerOption
 				var do []grpc.DialOption
 				if secure {
-					cert, pool := identity()
+					cert, pool := certs.Identity()
 					so = append(so, grpc.Creds(credentials.NewServerTLSFromCert(&cert)))
-					do = append(do, grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{RootCAs: pool, ServerName: "weir.test"})))
+					do = append(do, grpc.WithTransportCredentials(credentials.NewTLS(&tls.Config{RootCAs: pool, ServerName: certs.Name})))
 				}
 				s := serve(t, l, so...)
 				c := connect(t, s.addr, sides[1].dial(rt), do...)

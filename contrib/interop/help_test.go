@@ -2,20 +2,14 @@ package interop_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
-	"math/big"
 	"net"
 	"net/netip"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/weir-go/weir/conn"
+	"github.com/weir-go/weir/internal/await"
 	"github.com/weir-go/weir/internal/leak"
 	"github.com/weir-go/weir/netconn"
 )
@@ -23,7 +17,7 @@ import (
 func TestMain(m *testing.M) { leak.Main(m) }
 
 // patience bounds waits that end at once unless something is broken.
-const patience = 30 * time.Second
+const patience = await.Patience
 
 func start(t testing.TB) *conn.Runtime {
 	t.Helper()
@@ -58,29 +52,6 @@ var stock = face{
 	},
 }
 
-// identity is a certificate for this machine and the pool that trusts it.
-var identity = sync.OnceValues(func() (tls.Certificate, *x509.CertPool) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		panic(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1),
-		NotBefore:    time.Now().Add(-time.Hour),
-		NotAfter:     time.Now().Add(time.Hour),
-		DNSNames:     []string{"weir.test"},
-		IsCA:         true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		panic(err)
-	}
-	leaf, _ := x509.ParseCertificate(der)
-	pool := x509.NewCertPool()
-	pool.AddCert(leaf)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
-})
-
 func within(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
@@ -102,15 +73,7 @@ func want(t testing.TB, got, expected any) {
 }
 
 // until waits for something that nothing signals.
-func until(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !ok(); {
-		if time.Now().After(end) {
-			t.Fatal("never happened: " + what)
-		}
-		<-time.After(2 * time.Millisecond)
-	}
-}
+var until = await.Until
 
 // parallel runs f n times at once.
 func parallel(t testing.TB, n int, f func(i int) error) {

@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/weir-go/weir/conn"
+	"github.com/weir-go/weir/internal/redistest"
 	"github.com/weir-go/weir/netconn"
 )
 
@@ -30,8 +31,8 @@ func redisClient(t testing.TB, rt *conn.Runtime, o redis.Options) *redis.Client 
 
 // TestRedis: commands, both kinds of socket.
 func TestRedis(t *testing.T) {
-	r := startRedis(t)
-	for _, o := range []redis.Options{{Addr: r.addr}, {Network: "unix", Addr: r.socket}} {
+	r := redistest.Start(t)
+	for _, o := range []redis.Options{{Addr: r.Addr}, {Network: "unix", Addr: r.Socket}} {
 		t.Run(o.Network, func(t *testing.T) {
 			rt := start(t)
 			c := redisClient(t, rt, o)
@@ -125,9 +126,9 @@ var commands = map[string]func(ctx context.Context, t *testing.T, c *redis.Clien
 
 // TestRedisPool: a hundred goroutines share ten connections.
 func TestRedisPool(t *testing.T) {
-	r := startRedis(t)
+	r := redistest.Start(t)
 	rt := start(t)
-	c := redisClient(t, rt, redis.Options{Addr: r.addr, PoolSize: 10})
+	c := redisClient(t, rt, redis.Options{Addr: r.Addr, PoolSize: 10})
 	ctx := within(t)
 	parallel(t, 100, func(int) error {
 		for range 20 {
@@ -148,9 +149,9 @@ func TestRedisPool(t *testing.T) {
 // TestRedisRestarts: connections of a server that was killed are noticed and
 // replaced when it is back, by pooled commands and by a subscription.
 func TestRedisRestarts(t *testing.T) {
-	r := startRedis(t)
+	r := redistest.Start(t)
 	rt := start(t)
-	c := redisClient(t, rt, redis.Options{Addr: r.addr, PoolSize: 5, MaxRetries: -1})
+	c := redisClient(t, rt, redis.Options{Addr: r.Addr, PoolSize: 5, MaxRetries: -1})
 	ctx := within(t)
 	parallel(t, 5, func(int) error { return c.Ping(ctx).Err() })
 	s := c.Subscribe(ctx, "news")
@@ -161,11 +162,11 @@ func TestRedisRestarts(t *testing.T) {
 		return err == nil && n["news"] == 1
 	})
 
-	r.kill()
+	r.Kill()
 	if err := c.Ping(ctx).Err(); err == nil {
 		t.Fatal("a command to a server that is gone succeeded")
 	}
-	want(t, r.start(t), true)
+	want(t, r.Restart(t), true)
 
 	// Connections that have died are found to be dead before they are used:
 	// without retries, once one command has gone through, all do.
