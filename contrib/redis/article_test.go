@@ -55,7 +55,7 @@ func (a article) Finish(ctx context.Context, name string, _ idem.Hold, _ idem.Fi
 // count of effects shows it.
 func TestArticle(t *testing.T) {
 	srv := startServer(t)
-	client := goredis.NewClient(&goredis.Options{Addr: srv.addr})
+	client := goredis.NewClient(&goredis.Options{Addr: srv.Addr})
 	defer client.Close()
 	c := &idem.Client{Store: article{client: client}}
 	effects := make([]atomic.Int32, 50)

@@ -23,18 +23,18 @@ func BenchmarkOnce(b *testing.B) {
 	srv := startServer(b, "--appendfsync", "no")
 	for _, callers := range []int{1, 16, 256} {
 		b.Run(fmt.Sprintf("idem/%d", callers), func(b *testing.B) {
-			c := &idem.Client{Store: open(b, srv.socket, redis.Config{})}
+			c := &idem.Client{Store: open(b, srv.Socket, redis.Config{})}
 			measure(b, callers, func(key string) error {
 				_, err := c.Do(bg, idem.Key{Operation: "bench", ID: key}, nil, redo, result("x"))
 				return err
 			})
 		})
 		b.Run(fmt.Sprintf("setnx,net/%d", callers), func(b *testing.B) {
-			unsafeOnce(b, callers, goredis.NewClient(&goredis.Options{Network: "unix", Addr: srv.socket, MaxRetries: -1}))
+			unsafeOnce(b, callers, goredis.NewClient(&goredis.Options{Network: "unix", Addr: srv.Socket, MaxRetries: -1}))
 		})
 		b.Run(fmt.Sprintf("setnx,netconn/%d", callers), func(b *testing.B) {
 			d := &netconn.Dialer{Runtime: runtime(b)}
-			unsafeOnce(b, callers, goredis.NewClient(&goredis.Options{Network: "unix", Addr: srv.socket, MaxRetries: -1,
+			unsafeOnce(b, callers, goredis.NewClient(&goredis.Options{Network: "unix", Addr: srv.Socket, MaxRetries: -1,
 				Dialer: func(ctx context.Context, network, address string) (net.Conn, error) {
 					return d.DialContext(ctx, network, address)
 				}}))

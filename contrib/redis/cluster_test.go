@@ -28,20 +28,20 @@ func replicaOf(t *testing.T, primary string) *server {
 // TestReplicas: a grant counts when a replica has it, and not before.
 func TestReplicas(t *testing.T) {
 	primary := startServer(t)
-	replica := replicaOf(t, primary.addr)
-	sure := open(t, primary.addr, redis.Config{Replicas: 1, ReplicaTimeout: 20 * time.Second})
+	replica := replicaOf(t, primary.Addr)
+	sure := open(t, primary.Addr, redis.Config{Replicas: 1, ReplicaTimeout: 20 * time.Second})
 	idemtest.TestStore(t, func(*testing.T) idem.Store { return sure })
 
-	s := open(t, primary.addr, redis.Config{Replicas: 1, ReplicaTimeout: 50 * time.Millisecond})
+	s := open(t, primary.Addr, redis.Config{Replicas: 1, ReplicaTimeout: 50 * time.Millisecond})
 	c := &idem.Client{Store: s, Patience: time.Second}
-	replica.stop()
+	replica.Stop()
 	_, err := c.Do(bg, key, nil, redo, never(t))
 	check(t, errors.Is(err, idem.ErrUnavailable) && errors.Is(err, redis.ErrReplicas), "without a replica", err)
-	replica.resume()
+	replica.Resume()
 	c.Patience = patience
 	_, err = c.Do(bg, key, nil, idem.Policy{Unknown: idem.Redo(), Wait: true}, result("x"))
 	check(t, err == nil, "with it again", err)
-	two := open(t, primary.addr, redis.Config{Replicas: 2, ReplicaTimeout: 20 * time.Millisecond})
+	two := open(t, primary.Addr, redis.Config{Replicas: 2, ReplicaTimeout: 20 * time.Millisecond})
 	other := key
 	other.ID = "another"
 	_, err = (&idem.Client{Store: two, Patience: time.Second}).Do(bg, other, nil, redo, never(t))
@@ -55,12 +55,12 @@ func TestPromotion(t *testing.T) {
 	for replicas, again := range []uint64{100, 0} {
 		t.Run(fmt.Sprintf("%d replicas", replicas), func(t *testing.T) {
 			primary := startServer(t)
-			p := startProxy(t, primary.addr)
+			p := startProxy(t, primary.Addr)
 			replica := replicaOf(t, p.addr)
 			if replicas == 0 {
 				p.set(func(bool, []byte) verdict { return verdict{} })
 			}
-			before := &idem.Client{Store: open(t, primary.addr, redis.Config{Replicas: replicas})}
+			before := &idem.Client{Store: open(t, primary.Addr, redis.Config{Replicas: replicas})}
 			after := promoted(t, before, primary, replica)
 			s := after.Stats()
 			t.Logf("%d of 100 done a second time", s.Ran)
@@ -81,9 +81,9 @@ func promoted(t *testing.T, c *idem.Client, primary, replica *server) *idem.Clie
 		}
 	}
 	all(c)
-	primary.kill()
+	primary.Kill()
 	replica.do(t, "REPLICAOF", "NO", "ONE")
-	c = &idem.Client{Store: open(t, replica.addr, redis.Config{})}
+	c = &idem.Client{Store: open(t, replica.Addr, redis.Config{})}
 	all(c)
 	return c
 }
@@ -97,7 +97,7 @@ func startCluster(t *testing.T) (nodes [2]*server) {
 	nodes[0].do(t, "CLUSTER", "ADDSLOTSRANGE", 0, 8191)
 	nodes[1].do(t, "CLUSTER", "ADDSLOTSRANGE", 8192, 16383)
 	nodes[1].do(t, "CLUSTER", "SET-CONFIG-EPOCH", 2)
-	host, port, _ := net.SplitHostPort(nodes[1].addr)
+	host, port, _ := net.SplitHostPort(nodes[1].Addr)
 	nodes[0].do(t, "CLUSTER", "MEET", host, port)
 	for _, n := range nodes {
 		until(t, "the cluster is complete", func() bool {
@@ -112,14 +112,14 @@ func startCluster(t *testing.T) (nodes [2]*server) {
 // key is in use.
 func TestCluster(t *testing.T) {
 	nodes := startCluster(t)
-	s := open(t, nodes[0].addr, redis.Config{Cluster: true})
+	s := open(t, nodes[0].Addr, redis.Config{Cluster: true})
 	idemtest.TestStore(t, func(*testing.T) idem.Store { return s })
-	c := &idem.Client{Store: open(t, nodes[0].addr, redis.Config{Cluster: true}), Patience: patience}
+	c := &idem.Client{Store: open(t, nodes[0].Addr, redis.Config{Cluster: true}), Patience: patience}
 	name, _ := key.Name()
 	slot := nodes[0].do(t, "CLUSTER", "KEYSLOT", name).(int64)
 	from, to := nodes[slot/8192], nodes[1-slot/8192]
 	fromID, toID := from.do(t, "CLUSTER", "MYID"), to.do(t, "CLUSTER", "MYID")
-	host, port, _ := net.SplitHostPort(to.addr)
+	host, port, _ := net.SplitHostPort(to.Addr)
 	_, err := c.Do(bg, key, nil, redo, func(ctx context.Context, a *idem.Attempt) ([]byte, error) {
 		to.do(t, "CLUSTER", "SETSLOT", slot, "IMPORTING", fromID)
 		from.do(t, "CLUSTER", "SETSLOT", slot, "MIGRATING", toID)

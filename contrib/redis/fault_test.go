@@ -19,7 +19,7 @@ func TestReplyLost(t *testing.T) {
 	srv := startServer(t)
 	for _, name := range []string{"begin", "finish"} {
 		t.Run(name, func(t *testing.T) {
-			p := startProxy(t, srv.addr)
+			p := startProxy(t, srv.Addr)
 			c := &idem.Client{Store: open(t, p.addr, redis.Config{})}
 			warm(t, c)
 			cuts, calls := 0, 0
@@ -59,7 +59,7 @@ func warm(t testing.TB, c *idem.Client) {
 // TestLateReply: one that comes after its caller has left reaches nobody else.
 func TestLateReply(t *testing.T) {
 	srv := startServer(t)
-	p := startProxy(t, srv.addr)
+	p := startProxy(t, srv.Addr)
 	s := open(t, p.addr, redis.Config{PoolSize: 1})
 	c := &idem.Client{Store: s}
 	keys := make([]idem.Key, 20)
@@ -104,13 +104,13 @@ func TestLateReply(t *testing.T) {
 // told to stop before his lease can end.
 func TestServerStops(t *testing.T) {
 	srv := startServer(t)
-	c := &idem.Client{Store: open(t, srv.addr, redis.Config{}), Try: 200 * time.Millisecond}
-	quick := &idem.Client{Store: open(t, srv.addr, redis.Config{}), Try: 50 * time.Millisecond, Patience: 100 * time.Millisecond}
+	c := &idem.Client{Store: open(t, srv.Addr, redis.Config{}), Try: 200 * time.Millisecond}
+	quick := &idem.Client{Store: open(t, srv.Addr, redis.Config{}), Try: 50 * time.Millisecond, Patience: 100 * time.Millisecond}
 	p := redo
 	p.Lease = time.Second
 	r, err := c.Do(bg, key, nil, p, func(ctx context.Context, _ *idem.Attempt) ([]byte, error) {
-		srv.stop()
-		defer srv.resume()
+		srv.Stop()
+		defer srv.Resume()
 		other := key
 		other.ID = "another"
 		_, err := quick.Do(bg, other, nil, p, never(t))
@@ -128,7 +128,7 @@ func TestServerStops(t *testing.T) {
 // running too, and an owner who outlived it goes on.
 func TestServerDies(t *testing.T) {
 	srv := startServer(t)
-	c := &idem.Client{Store: open(t, srv.addr, redis.Config{}), Patience: patience}
+	c := &idem.Client{Store: open(t, srv.Addr, redis.Config{}), Patience: patience}
 	halt := idem.Policy{Unknown: idem.Halt(), Lease: time.Minute}
 	for i := range 50 {
 		_, err := c.Do(bg, idem.Key{Operation: "done", ID: fmt.Sprint(i)}, nil, halt, result(fmt.Sprint(i)))
@@ -136,16 +136,16 @@ func TestServerDies(t *testing.T) {
 	}
 	_, err := c.Do(bg, key, nil, halt, func(ctx context.Context, a *idem.Attempt) ([]byte, error) {
 		ok(t, a.Mark(ctx, []byte("before")))
-		srv.kill()
-		check(t, srv.start(t), "it is back", srv.said.String())
+		srv.Kill()
+		check(t, srv.Restart(t), "it is back", srv.Said())
 		ok(t, a.Mark(ctx, []byte("after")))
 		_, err := c.Do(bg, key, nil, halt, never(t))
 		check(t, errors.Is(err, idem.ErrBusy), "another caller", err)
 		return []byte("survived"), nil
 	})
 	ok(t, err)
-	srv.kill()
-	check(t, srv.start(t), "it is back", srv.said.String())
+	srv.Kill()
+	check(t, srv.Restart(t), "it is back", srv.Said())
 	for i := range 50 {
 		r, err := c.Do(bg, idem.Key{Operation: "done", ID: fmt.Sprint(i)}, nil, halt, never(t))
 		check(t, err == nil && string(r.Result) == fmt.Sprint(i), "replay", err)
@@ -159,7 +159,7 @@ func TestServerDies(t *testing.T) {
 // whoever was at it.
 func TestRecordsVanish(t *testing.T) {
 	srv := startServer(t)
-	c := &idem.Client{Store: open(t, srv.addr, redis.Config{})}
+	c := &idem.Client{Store: open(t, srv.Addr, redis.Config{})}
 	_, err := c.Do(bg, key, nil, redo, func(context.Context, *idem.Attempt) ([]byte, error) {
 		srv.do(t, "FLUSHALL")
 		return []byte("first"), nil

@@ -140,7 +140,7 @@ func (p *pointed) Finish(ctx context.Context, name string, h idem.Hold, f idem.F
 // back.
 func TestOrders(t *testing.T) {
 	srv := startServer(t)
-	p := startProxy(t, srv.addr)
+	p := startProxy(t, srv.Addr)
 	s, err := openShop(t.TempDir(), open(t, p.addr, redis.Config{}), func() {})
 	ok(t, err)
 	p.set(weather)
@@ -164,11 +164,11 @@ func TestOrders(t *testing.T) {
 	}
 	orders(0, 18)
 	stop()
-	srv.kill()
+	srv.Kill()
 	back := make(chan bool)
-	go func() { back <- srv.start(t) }()
+	go func() { back <- srv.Restart(t) }()
 	orders(18, len(states))
-	check(t, <-back, "the server is back", srv.said.String())
+	check(t, <-back, "the server is back", srv.Said())
 	for i, state := range states {
 		s.settled(t, id(i), state)
 	}
@@ -200,7 +200,7 @@ func takeOrders(dir, addr, id string, k int64) {
 // turn. The next process ends what it left.
 func TestOrderKilled(t *testing.T) {
 	srv := startServer(t)
-	store := open(t, srv.addr, redis.Config{})
+	store := open(t, srv.Addr, redis.Config{})
 	for _, kind := range []string{"near", "far"} {
 		for k := 1; ; k++ {
 			dir, id := t.TempDir(), fmt.Sprint(kind, k)

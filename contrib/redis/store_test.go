@@ -16,7 +16,7 @@ import (
 // TestStore: the contract, over both kinds of socket, on Weir's connections.
 func TestStore(t *testing.T) {
 	srv := startServer(t)
-	for name, addr := range map[string]string{"tcp": srv.addr, "unix": srv.socket} {
+	for name, addr := range map[string]string{"tcp": srv.Addr, "unix": srv.Socket} {
 		t.Run(name, func(t *testing.T) {
 			rt := runtime(t)
 			s := open(t, addr, redis.Config{Runtime: rt})
@@ -30,7 +30,7 @@ func TestStore(t *testing.T) {
 // again, once each, and only when it says so.
 func TestScriptsFlushed(t *testing.T) {
 	srv := startServer(t)
-	c := &idem.Client{Store: open(t, srv.addr, redis.Config{})}
+	c := &idem.Client{Store: open(t, srv.Addr, redis.Config{})}
 	key := idem.Key{Operation: "a", ID: "b"}
 	for round := 1; round <= 3; round++ {
 		for range 20 {
@@ -54,15 +54,15 @@ func TestOpenRefuses(t *testing.T) {
 	}
 	srv := startServer(t, "--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru")
 	rt := runtime(t)
-	_, err := redis.Open(bg, redis.Config{Runtime: rt, Addrs: []string{srv.addr}})
+	_, err := redis.Open(bg, redis.Config{Runtime: rt, Addrs: []string{srv.Addr}})
 	check(t, errors.Is(err, redis.ErrEviction), "a server that evicts", err)
 	until(t, "its connections are closed", func() bool { return rt.Stats().Conns == 0 })
 	srv.do(t, "CONFIG", "SET", "maxmemory-policy", "noeviction")
-	open(t, srv.addr, redis.Config{})
+	open(t, srv.Addr, redis.Config{})
 	srv.do(t, "CONFIG", "SET", "requirepass", "secret")
-	_, err = redis.Open(bg, redis.Config{Runtime: rt, Addrs: []string{srv.addr}})
+	_, err = redis.Open(bg, redis.Config{Runtime: rt, Addrs: []string{srv.Addr}})
 	check(t, err != nil, "without the password", err)
-	open(t, srv.addr, redis.Config{Password: "secret", DB: 3})
+	open(t, srv.Addr, redis.Config{Password: "secret", DB: 3})
 }
 
 // TestErrors: those that pass are waited for, the others are not.
@@ -110,7 +110,7 @@ var _ goredis.Error = sent("")
 // TestFullServer: no memory for another record is no record, and no run.
 func TestFullServer(t *testing.T) {
 	srv := startServer(t)
-	c := &idem.Client{Store: open(t, srv.addr, redis.Config{})}
+	c := &idem.Client{Store: open(t, srv.Addr, redis.Config{})}
 	srv.do(t, "CONFIG", "SET", "maxmemory", "1")
 	_, err := c.Do(bg, key, nil, redo, never(t))
 	check(t, errors.Is(err, idem.ErrFull), "error", err)
@@ -122,7 +122,7 @@ func TestFullServer(t *testing.T) {
 // TestReadOnly: a server that is a replica for a while is waited for.
 func TestReadOnly(t *testing.T) {
 	srv := startServer(t)
-	c := &idem.Client{Store: open(t, srv.addr, redis.Config{}), Patience: patience}
+	c := &idem.Client{Store: open(t, srv.Addr, redis.Config{}), Patience: patience}
 	srv.do(t, "REPLICAOF", "127.0.0.1", "1")
 	done := make(chan error, 1)
 	go func() {
@@ -137,7 +137,7 @@ func TestReadOnly(t *testing.T) {
 // TestForeignKey: what is under the name but no record is left alone.
 func TestForeignKey(t *testing.T) {
 	srv := startServer(t)
-	s := open(t, srv.addr, redis.Config{})
+	s := open(t, srv.Addr, redis.Config{})
 	name, err := key.Name()
 	ok(t, err)
 	srv.do(t, "SET", name, "somebody's")
@@ -150,7 +150,7 @@ func TestForeignKey(t *testing.T) {
 // replica that took over may be. The next fence is above all the same.
 func TestClockSetBack(t *testing.T) {
 	srv := startServer(t)
-	s := open(t, srv.addr, redis.Config{})
+	s := open(t, srv.Addr, redis.Config{})
 	ahead := uint64(1<<52 + 12345)
 	v, err := s.Finish(bg, "idem::clock:1", idem.Hold{Fence: ahead}, idem.Final{State: idem.Unknown})
 	check(t, err == nil && v == idem.Healed, "verdict", v)

@@ -20,7 +20,7 @@ import (
 // same.
 func TestStorm(t *testing.T) {
 	srv := startServer(t)
-	p := startProxy(t, srv.addr)
+	p := startProxy(t, srv.Addr)
 	s := &storm{effects: make([]atomic.Int32, 150), results: make([][]byte, 150)}
 	for i := range s.clients {
 		s.clients[i] = &idem.Client{Store: open(t, p.addr, redis.Config{}), Patience: patience}

@@ -134,7 +134,7 @@ func worker(t *testing.T, place string, srv *server, to sink) *exec.Cmd {
 	self, err := os.Executable()
 	ok(t, err)
 	c := exec.Command(self)
-	c.Env = append(os.Environ(), "REDIS_WORKER="+place, "REDIS_ADDR="+srv.addr, "REDIS_SINK="+string(to))
+	c.Env = append(os.Environ(), "REDIS_WORKER="+place, "REDIS_ADDR="+srv.Addr, "REDIS_SINK="+string(to))
 	c.Stderr = os.Stderr
 	return c
 }
@@ -166,7 +166,7 @@ func takeOver(t *testing.T, srv *server, to sink, name string, want int) {
 			}
 			return idem.NotApplied(), nil
 		})}[name]
-	c := &idem.Client{Store: open(t, srv.addr, redis.Config{})}
+	c := &idem.Client{Store: open(t, srv.Addr, redis.Config{})}
 	for range 2 { // the second time it is settled
 		r, err := c.Do(bg, key, nil, brief(choice), func(_ context.Context, a *idem.Attempt) ([]byte, error) {
 			check(t, a.Taken && a.Number == 2, "attempt", a)
@@ -198,7 +198,7 @@ func TestWorkerStops(t *testing.T) {
 	if !in.Scan() || in.Text() != "stopping" {
 		t.Fatalf("the worker says %q", in.Text())
 	}
-	c := &idem.Client{Store: open(t, srv.addr, redis.Config{})}
+	c := &idem.Client{Store: open(t, srv.Addr, redis.Config{})}
 	r, err := c.Do(bg, key, nil, brief(idem.Redo()), func(_ context.Context, a *idem.Attempt) ([]byte, error) {
 		check(t, a.Taken && string(a.Step) == "charging", "attempt", a)
 		return []byte("by the next"), to.effect(a.Fence)
