@@ -7,20 +7,20 @@ import (
 
 // At fires at these instants of the wall clock, once each, in their order. If
 // somebody sets the clock they move with it.
-func At(instants ...time.Time) Trigger {
-	list := make(at, len(instants))
-	for i, t := range instants {
+func At(times ...time.Time) Trigger {
+	list := make(instants, len(times))
+	for i, t := range times {
 		list[i] = t.Round(0) // the wall clock's alone
 	}
 	slices.SortFunc(list, time.Time.Compare)
 	return slices.CompactFunc(list, time.Time.Equal)
 }
 
-// at is in order, without two that are equal.
-type at []time.Time
+// instants are in order, without two that are equal.
+type instants []time.Time
 
 // passed returns how many are not after now.
-func (a at) passed(now time.Time) int {
+func (a instants) passed(now time.Time) int {
 	i, found := slices.BinarySearchFunc(a, now, time.Time.Compare)
 	if found {
 		i++
@@ -28,14 +28,14 @@ func (a at) passed(now time.Time) int {
 	return i
 }
 
-func (a at) Next(prev time.Time) time.Time {
+func (a instants) Next(prev time.Time) time.Time {
 	if i := a.passed(prev); i < len(a) {
 		return a[i]
 	}
 	return time.Time{}
 }
 
-func (a at) Count(after, upto time.Time) (n uint64, last time.Time) {
+func (a instants) Count(after, upto time.Time) (n uint64, last time.Time) {
 	from, to := a.passed(after), a.passed(upto)
 	if from >= to {
 		return 0, time.Time{}
@@ -43,7 +43,7 @@ func (a at) Count(after, upto time.Time) (n uint64, last time.Time) {
 	return uint64(to - from), a[to-1]
 }
 
-func (a at) Check() error {
+func (a instants) Check() error {
 	if len(a) == 0 {
 		return wrong("no instant")
 	}
@@ -57,9 +57,9 @@ func (a at) Check() error {
 // between changes nothing. From is the present of the clock that the Scheduler
 // runs on, commonly time.Now().
 func After(from time.Time, d time.Duration) Trigger {
-	return after{At(from.Add(d)).(at)}
+	return after{At(from.Add(d)).(instants)}
 }
 
-type after struct{ at }
+type after struct{ instants }
 
 func (after) Steady() bool { return true }

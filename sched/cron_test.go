@@ -61,6 +61,7 @@ func TestCronOnDaysThatClocksAreSet(t *testing.T) {
 		{"seconds in the gap", "Europe/Berlin", "2026-03-29", "7 30 2 * * *", "03-29 03:00 +02:00"},
 		{"no summer time", "Asia/Kathmandu", "2026-03-29", "30 2 * * *", "03-29 02:30 +05:45"},
 		{"back for Ramadan", "Africa/Casablanca", "2026-02-15", "30 2 * * *", "02-15 02:30 +01:00"},
+		{"the end of a leap year, south", "Australia/Lord_Howe", "2041-01-01", "30 3 * * *", "01-01 03:30 +11:00"},
 		{"the day that Samoa left out", "Pacific/Apia", "2011-12-29", "30 2 * * *", "12-29 02:30 -10:00"},
 	} {
 		t.Run(test.what, func(t *testing.T) {

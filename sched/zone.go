@@ -34,6 +34,12 @@ func eraAt(sec int64, zone *time.Location) (e era) {
 	}
 	if e.ends = !end.IsZero(); e.ends {
 		e.end = end.Unix()
+		if e.end <= sec {
+			// Where the rules of a zone go on for ever package time also ends an
+			// era with the year, of which it takes the last day of a leap year
+			// to be the next one's.
+			e.end = time.Date(t.UTC().Year()+1, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
+		}
 	}
 	return e
 }
@@ -45,8 +51,8 @@ func (e era) forward() int64 { return e.offset - e.before }
 // that changed.
 const correction = 3 * 3600
 
-// mostEras bounds the search: 41 years of some that are set four times a year.
-const mostEras = 200
+// mostEras bounds the search: 41 years of four eras and more.
+const mostEras = 300
 
 // Next implements Trigger. Its instants are full seconds, in the range of Instant.
 func (c *cron) Next(prev time.Time) time.Time {
