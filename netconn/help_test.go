@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/weir-go/weir/conn"
+	"github.com/weir-go/weir/internal/await"
 	"github.com/weir-go/weir/internal/leak"
 	"github.com/weir-go/weir/netconn"
 )
@@ -23,7 +24,7 @@ import (
 func TestMain(m *testing.M) { leak.Main(m) }
 
 // patience bounds waits that end at once unless something is broken.
-const patience = 20 * time.Second
+const patience = await.Patience
 
 var loopback4 = conn.TCP(netip.MustParseAddrPort("127.0.0.1:0"))
 var loopback6 = conn.TCP(netip.MustParseAddrPort("[::1]:0"))
@@ -175,15 +176,7 @@ func parked(t testing.TB, function string, n int) {
 }
 
 // until waits for something that nothing signals.
-func until(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !ok(); {
-		if time.Now().After(end) {
-			t.Fatal("never happened: " + what)
-		}
-		<-time.After(time.Millisecond)
-	}
-}
+var until = await.Until
 
 // within is a context for things that take no time unless they are broken.
 func within(t testing.TB) context.Context {
