@@ -25,6 +25,7 @@ const (
 	hpack      = "golang.org/x/net/http2/hpack"
 	porcupine  = "github.com/anishathalye/porcupine"
 	prometheus = "github.com/prometheus/client_golang"
+	protobuf   = "google.golang.org/protobuf"
 	xsys       = "golang.org/x/sys"
 )
 
@@ -59,7 +60,15 @@ var may = map[string]row{
 
 	"internal/echo":  {module: list("conn", "netconn"), net: true},
 	"internal/drive": {module: list("conn", "poller")},
-	"cmd/echo":       {module: list("conn", "poller", "netconn", "metrics", "internal/echo", "internal/drive"), net: true},
+	"cmd/echo": {module: list("conn", "poller", "netconn", "stream", "metrics", "internal/echo", "internal/drive",
+		"internal/echo/rpc"), net: true},
+
+	// The echo server of cmd/echo -grpc.
+	"internal/echo/echopb": {others: list(protobuf)},
+	"internal/echo/rpc": {module: list("conn", "timer", "stream", "internal/echo", "internal/echo/echopb",
+		"internal/reflection"), others: list(protobuf), net: true},
+	"internal/reflection": {module: list("stream"), others: list(protobuf)},
+
 	"bench": {module: list("conn", "netconn", "internal/echo", "internal/drive",
 		"bench/internal/line", "bench/internal/proc", "bench/internal/report",
 		"bench/internal/life", "bench/internal/lateness"), net: true},
@@ -70,7 +79,8 @@ var may = map[string]row{
 	"bench/internal/report":   {net: true},
 
 	// Programs of the guide, which readers run one by one.
-	"docs/guide/time": {module: list("timer", "timer/spare")},
+	"docs/guide/time":   {module: list("timer", "timer/spare")},
+	"docs/guide/stream": {module: list("conn", "stream"), others: list(protobuf)},
 
 	// Helpers of tests: no row but theirs names them, so that only tests can
 	// import them.
