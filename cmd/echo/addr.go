@@ -51,15 +51,16 @@ func reachable(at conn.Addr) conn.Addr {
 // url is at with its scheme, as -listen and -drive take it.
 func url(at conn.Addr) string { return at.Network() + "://" + at.String() }
 
-// listenAdvice says what to do about an address that can't be listened on.
-func listenAdvice(at conn.Addr, err error) error {
+// listenAdvice says what to do about an address, given by a flag, that can't be
+// listened on.
+func listenAdvice(flag string, at conn.Addr, err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE) && at.IsUnix():
-		return fmt.Errorf("%w\n  another process listens on %s: end it, or choose another path with -listen", err, at)
+		return fmt.Errorf("%w\n  another process listens on %s: end it, or choose another path with -%s", err, at, flag)
 	case errors.Is(err, syscall.EADDRINUSE):
 		return fmt.Errorf("%w\n  another process listens on %v: `ss -ltnp 'sport = :%d'` shows which.\n"+
-			"  Choose another port with -listen tcp://%v:%d, or 0 for a free one",
-			err, at, at.IP.Port(), at.IP.Addr(), at.IP.Port()+1)
+			"  Choose another port with -%s tcp://%v:%d, or 0 for a free one",
+			err, at, at.IP.Port(), flag, at.IP.Addr(), at.IP.Port()+1)
 	case errors.Is(err, syscall.EACCES):
 		return fmt.Errorf("%w\n  this user may not listen on %v: ports below 1024 need a privilege, "+
 			"a Unix socket a directory that can be written to", err, at)

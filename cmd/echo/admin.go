@@ -11,8 +11,10 @@ import (
 
 	"github.com/weir-go/weir/conn"
 	"github.com/weir-go/weir/internal/echo"
+	"github.com/weir-go/weir/internal/echo/rpc"
 	"github.com/weir-go/weir/metrics"
 	"github.com/weir-go/weir/netconn"
+	"github.com/weir-go/weir/stream"
 )
 
 // admin is a web server for people and machines that look after the echo
@@ -25,7 +27,7 @@ type admin struct {
 }
 
 // serveAdmin starts it, unless at is empty.
-func serveAdmin(ctx context.Context, at string, s *echo.Server, face string) (*admin, error) {
+func serveAdmin(ctx context.Context, at string, s server, face string) (*admin, error) {
 	a := &admin{}
 	if at == "" {
 		return a, nil
@@ -40,7 +42,7 @@ func serveAdmin(ctx context.Context, at string, s *echo.Server, face string) (*a
 	l, err := netconn.Listen(a.rt, addr)
 	if err != nil {
 		a.rt.Close()
-		return nil, listenAdvice(addr, err)
+		return nil, listenAdvice("admin", addr, err)
 	}
 	a.url = url(addr)
 	if tcp, ok := l.Addr().(*net.TCPAddr); ok {
@@ -60,7 +62,7 @@ func (a *admin) close() {
 }
 
 // pages is what there is to see.
-func pages(s *echo.Server, face string) http.Handler {
+func pages(s server, face string) http.Handler {
 	var rts []*metrics.Runtime
 	if rt := s.Runtime(); rt != nil {
 		rts = append(rts, metrics.NewRuntime("echo", rt))
@@ -80,7 +82,7 @@ func pages(s *echo.Server, face string) http.Handler {
 }
 
 // stats answers with everything there is to know, as JSON.
-func stats(s *echo.Server, face string, began time.Time) http.HandlerFunc {
+func stats(s server, face string, began time.Time) http.HandlerFunc {
 	type answer struct {
 		Face    string
 		Listen  string
@@ -88,6 +90,10 @@ func stats(s *echo.Server, face string, began time.Time) http.HandlerFunc {
 		Open    int     // connections now
 		Totals  echo.Totals
 		Runtime *conn.Stats `json:",omitempty"` // std has none
+
+		// Of -grpc.
+		Streams *stream.Stats      `json:",omitempty"`
+		Clock   *stream.TopicStats `json:",omitempty"`
 	}
 	return func(w http.ResponseWriter, _ *http.Request) {
 		a := answer{
@@ -97,6 +103,10 @@ func stats(s *echo.Server, face string, began time.Time) http.HandlerFunc {
 		if rt := s.Runtime(); rt != nil {
 			all := rt.Stats()
 			a.Runtime = &all
+		}
+		if g, ok := s.(*rpc.Server); ok {
+			streams, clock := g.Streams(), g.Ticks()
+			a.Streams, a.Clock = &streams, &clock
 		}
 		w.Header().Set("Content-Type", "application/json")
 		e := json.NewEncoder(w)

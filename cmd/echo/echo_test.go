@@ -187,7 +187,10 @@ func TestAddressIsTaken(t *testing.T) {
 	}
 	p := start(t, "-listen", anyPort, "-admin", l.Addr().String())
 	require.Equal(t, 1, p.code())
-	require.Contains(t, p.String(), "-admin")
+	require.Contains(t, p.String(), "-admin tcp://127.0.0.1:")
+	p = start(t, "-grpc", l.Addr().String())
+	require.Equal(t, 1, p.code())
+	require.Contains(t, p.String(), "-grpc tcp://127.0.0.1:")
 }
 
 func TestListenAdvice(t *testing.T) {
@@ -213,6 +216,9 @@ func TestCommandLinesThatMakeNoSense(t *testing.T) {
 		"-conns 3":                   "-conns means nothing without -drive",
 		"-drive x:1 -face std":       "-face means nothing with -drive",
 		"-drive x:1 -idle 1s":        "-idle means nothing with -drive",
+		"-drive x:1 -grpc x:2":       "-grpc means nothing with -drive",
+		"-grpc x:1 -face std":        "-face means nothing with -grpc",
+		"-grpc x:1 -listen x:2":      "-listen means nothing with -grpc",
 		"-idle -1s":                  "-idle can't be negative",
 		"-drive x:1 -conns 0":        "-conns 0",
 		"-drive x:1 -size -1":        "-size -1",
@@ -242,7 +248,7 @@ func TestErrorsKeepTheirCause(t *testing.T) {
 	at, err := resolve(t.Context(), "localhost:80")
 	require.NoError(t, err)
 	for _, cause := range []error{syscall.EADDRINUSE, syscall.EACCES, syscall.EADDRNOTAVAIL, io.EOF} {
-		require.True(t, errors.Is(listenAdvice(at, cause), cause))
+		require.True(t, errors.Is(listenAdvice("listen", at, cause), cause))
 	}
 	for _, cause := range []error{syscall.ECONNREFUSED, syscall.EMFILE, io.EOF} {
 		require.True(t, errors.Is(dialAdvice(at, cause), cause))

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/weir-go/weir/internal/echo"
@@ -17,6 +18,7 @@ type options struct {
 	// Of the server.
 	listen string
 	face   string
+	grpc   string
 	admin  string
 	trace  bool
 	idle   time.Duration
@@ -33,13 +35,16 @@ type options struct {
 
 const usage = `An echo server, and the driver that puts load on it.
 
-  echo [flags]                     serve
-  echo -drive HOST:PORT [flags]    drive
+  echo [flags]                     serve bytes
+  echo -grpc HOST:PORT [flags]     serve gRPC
+  echo -drive HOST:PORT [flags]    drive a server of bytes
 
 Serve:
   -listen ADDR   tcp://HOST:PORT, HOST:PORT or unix:///PATH (tcp://127.0.0.1:9000).
                  Sockets of socket activation (LISTEN_FDS) come first.
   -face FACE     callback, blocking, or std: package net, for comparison (callback)
+  -grpc ADDR     serve weir.echo.v1.Echo and a Clock there instead of bytes,
+                 with reflection and health: grpcurl works against it
   -loops N       loops of the runtime; 0 is one for each core, at most 4 (0)
   -admin ADDR    serve /metrics, /stats and /debug/pprof/ there
   -v             show what happens, a line for each event
@@ -60,7 +65,8 @@ Drive:
 // onlyDriving and onlyServing are the flags that mean nothing to the other.
 var (
 	onlyDriving = []string{"conns", "size", "pipeline", "rate", "for"}
-	onlyServing = []string{"listen", "face", "admin", "v", "idle", "drain"}
+	onlyServing = []string{"listen", "face", "grpc", "admin", "v", "idle", "drain"}
+	onlyBytes   = []string{"listen", "face"}
 )
 
 // parse reads the command line. What is wrong with it is written to errs.
@@ -71,6 +77,7 @@ func parse(args []string, errs io.Writer) (o options, err error) {
 	f.IntVar(&o.loops, "loops", 0, "")
 	f.StringVar(&o.listen, "listen", "tcp://127.0.0.1:9000", "")
 	f.StringVar(&o.face, "face", string(echo.Callback), "")
+	f.StringVar(&o.grpc, "grpc", "", "")
 	f.StringVar(&o.admin, "admin", "", "")
 	f.BoolVar(&o.trace, "v", false, "")
 	f.DurationVar(&o.idle, "idle", 0, "")
@@ -88,6 +95,9 @@ func parse(args []string, errs io.Writer) (o options, err error) {
 		fmt.Fprintf(errs, "echo: %v\nRun echo -h for all flags.\n", err)
 		return o, err
 	}
+	if o.grpc != "" {
+		o.face = "grpc"
+	}
 	return o, nil
 }
 
@@ -100,14 +110,10 @@ func (o options) check(f *flag.FlagSet) error {
 	if o.drive != "" {
 		strangers, mode = onlyServing, "with -drive"
 	}
-	var err error
-	f.Visit(func(given *flag.Flag) {
-		for _, name := range strangers {
-			if given.Name == name {
-				err = fmt.Errorf("-%s means nothing %s", name, mode)
-			}
-		}
-	})
+	err := unwanted(f, strangers, mode)
+	if err == nil && o.grpc != "" {
+		err = unwanted(f, onlyBytes, "with -grpc")
+	}
 	switch face := echo.Face(o.face); {
 	case err != nil:
 		return err
@@ -131,4 +137,14 @@ func (o options) check(f *flag.FlagSet) error {
 		return errors.New("-rate and -for can't be negative, and -for must be some time")
 	}
 	return nil
+}
+
+// unwanted finds one of names among the flags that were given.
+func unwanted(f *flag.FlagSet, names []string, mode string) (err error) {
+	f.Visit(func(given *flag.Flag) {
+		if slices.Contains(names, given.Name) {
+			err = fmt.Errorf("-%s means nothing %s", given.Name, mode)
+		}
+	})
+	return err
 }

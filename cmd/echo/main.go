@@ -3,10 +3,12 @@
 //	go run ./cmd/echo                            # serve on 127.0.0.1:9000
 //	go run ./cmd/echo -v                         # and show all that happens
 //	go run ./cmd/echo -face std                  # the same with package net
+//	go run ./cmd/echo -grpc 127.0.0.1:9001       # the same as a gRPC service
 //	go run ./cmd/echo -drive 127.0.0.1:9000      # put load on it, check every byte
 //
-// It is small on purpose: the server is package internal/echo, the driver
-// package internal/drive, and what is here are flags, signals and words.
+// It is small on purpose: the servers are packages internal/echo and
+// internal/echo/rpc, the driver is package internal/drive, and what is here are
+// flags, signals and words.
 //
 // The exit code is 0 when all went well, 1 when something did not (the address
 // is taken, connections had to be cut off, the driver saw a wrong byte), and 2

@@ -12,26 +12,23 @@ import (
 	"github.com/weir-go/weir/internal/echo"
 )
 
+// server is what both kinds have: package echo's and package rpc's.
+type server interface {
+	Addr() conn.Addr
+	Runtime() *conn.Runtime
+	Totals() echo.Totals
+	Open() int
+	Shutdown(ctx context.Context) error
+	Close() error
+}
+
 // serve runs the server until ctx ends, which a signal does, and drains. stop
 // gives signals their usual effect back, so that a second one ends the process.
 func serve(ctx context.Context, stop func(), o options, out io.Writer) error {
-	at, err := resolve(ctx, o.listen)
-	if err != nil {
-		return err
-	}
-	sockets, err := conn.ListenFDs()
-	if err != nil {
-		return err
-	}
-	cfg := echo.Config{
-		Face: echo.Face(o.face), At: at, Sockets: sockets,
-		Config: conn.Config{Loops: o.loops}, MaxIdle: o.idle,
-	}
 	events := newTracer(o.trace)
-	cfg.Config.Trace = events.trace()
-	server, err := echo.Serve(cfg)
+	server, err := open(ctx, o, conn.Config{Loops: o.loops, Trace: events.trace()})
 	if err != nil {
-		return listenAdvice(at, err)
+		return err
 	}
 	defer events.close() // after the server: deferred calls run last first
 	defer server.Close()
@@ -49,28 +46,58 @@ func serve(ctx context.Context, stop func(), o options, out io.Writer) error {
 	return drain(out, server, o.drain, began)
 }
 
+// open starts the server that o asks for.
+func open(ctx context.Context, o options, cfg conn.Config) (server, error) {
+	if o.grpc != "" {
+		return openGRPC(ctx, o, cfg)
+	}
+	at, err := resolve(ctx, o.listen)
+	if err != nil {
+		return nil, err
+	}
+	sockets, err := conn.ListenFDs()
+	if err != nil {
+		return nil, err
+	}
+	s, err := echo.Serve(echo.Config{
+		Face: echo.Face(o.face), At: at, Sockets: sockets, Config: cfg, MaxIdle: o.idle,
+	})
+	if err != nil {
+		return nil, listenAdvice("listen", at, err)
+	}
+	return s, nil
+}
+
 // hello says what can be done now.
-func hello(out io.Writer, o options, s *echo.Server, admin string) {
+func hello(out io.Writer, o options, s server, admin string) {
 	at := reachable(s.Addr())
-	how := fmt.Sprintf("%s face", o.face)
+	how := o.face + " face"
 	if rt := s.Runtime(); rt != nil {
 		how += fmt.Sprintf(", loops: %d", len(rt.Stats().Loops))
 	}
 	fmt.Fprintf(out, "echo on %s (%s)\n\n", url(s.Addr()), how)
-	if at.IsUnix() {
-		fmt.Fprintf(out, "  talk to it     nc -U %s\n", at)
+	if o.grpc != "" {
+		helloGRPC(out, at)
 	} else {
-		fmt.Fprintf(out, "  talk to it     nc %v %d\n", at.IP.Addr(), at.IP.Port())
+		helloBytes(out, at)
 	}
-	fmt.Fprintf(out, "  load           %s -drive %s -conns 64 -size 64 -pipeline 1 -for 5s\n", me(), driveable(at))
 	if admin != "" {
 		fmt.Fprintf(out, "  look inside    %s (/metrics /stats /debug/pprof/)\n", admin)
 	}
 	fmt.Fprintf(out, "  end            Ctrl-C; connections have %v to end\n\n", o.drain)
 }
 
+func helloBytes(out io.Writer, at conn.Addr) {
+	if at.IsUnix() {
+		fmt.Fprintf(out, "  talk to it     nc -U %s\n", at)
+	} else {
+		fmt.Fprintf(out, "  talk to it     nc %v %d\n", at.IP.Addr(), at.IP.Port())
+	}
+	fmt.Fprintf(out, "  load           %s -drive %s -conns 64 -size 64 -pipeline 1 -for 5s\n", me(), driveable(at))
+}
+
 // drain ends the server and says what it did.
-func drain(out io.Writer, s *echo.Server, patience time.Duration, began time.Time) error {
+func drain(out io.Writer, s server, patience time.Duration, began time.Time) error {
 	fmt.Fprintf(out, "\ndraining %s, for %v at most; a second signal ends at once\n", count(s.Open(), "connection"), patience)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
