@@ -28,6 +28,7 @@ type bench struct {
 	notes []string // what a reader of the figures has to know
 
 	pools map[tickCase]map[string]*pool // every tick that was measured, by subject
+	bases map[string]string             // the subject that ratios are taken against, of cases that have their own
 }
 
 func newBench(o *options, progress io.Writer) (*bench, error) {
@@ -40,7 +41,7 @@ func newBench(o *options, progress io.Writer) (*bench, error) {
 		return nil, err
 	}
 	b := &bench{options: o, self: self, scratch: scratch, progress: progress, began: time.Now(),
-		names: maps.Clone(o.area.names), pools: map[tickCase]map[string]*pool{}}
+		names: maps.Clone(o.area.names), pools: map[tickCase]map[string]*pool{}, bases: map[string]string{}}
 	var note string
 	b.serverCore, b.driverCore, note = proc.Cores()
 	if note != "" {

@@ -25,8 +25,8 @@ func main() {
 	os.Exit(command(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-// command runs one of the commands this binary is and returns its exit code. serve, drive, probe and burn are the
-// benchmark's own processes: people don't call them.
+// command runs one of the commands this binary is and returns its exit code. serve, drive, probe, burn, streams and talk
+// are the benchmark's own processes: people don't call them.
 func command(args []string, in io.Reader, out, errs io.Writer) int {
 	var err error
 	switch {
@@ -38,6 +38,10 @@ func command(args []string, in io.Reader, out, errs io.Writer) int {
 		err = probe(args[1:], in, out)
 	case len(args) > 0 && args[0] == "burn":
 		err = burn(in, out)
+	case len(args) > 0 && args[0] == "streams":
+		err = serveStreams(args[1:], in, out)
+	case len(args) > 0 && args[0] == "talk":
+		err = talk(args[1:], in, out)
 	default:
 		err = measure(args, out, errs)
 	}

@@ -44,6 +44,13 @@ var probes = map[string]func(job []byte) (any, error){
 		}
 		return life.MeasurePairs(j.Subject, j.PairJob)
 	},
+	"frames": func(job []byte) (any, error) {
+		var j framesJob
+		if err := json.Unmarshal(job, &j); err != nil {
+			return nil, err
+		}
+		return j.run()
+	},
 	"ticker": func(job []byte) (any, error) {
 		var j lateness.Job
 		if err := json.Unmarshal(job, &j); err != nil {

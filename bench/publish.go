@@ -13,7 +13,7 @@ import (
 
 // publish prints the tables and writes the files that were asked for.
 func (b *bench) publish(out io.Writer) error {
-	rows := b.log.Rows(report.Options{Bench: b.area.word, Base: b.base, Metrics: b.area.metrics, Drop: b.drop})
+	rows := b.log.Rows(report.Options{Bench: b.area.word, Base: b.base, Bases: b.bases, Metrics: b.area.metrics, Drop: b.drop})
 	var tables []report.Grid
 	if b.area.tables != nil {
 		tables = b.area.tables(b, rows)

@@ -41,8 +41,9 @@ const (
 )
 
 // Serve announces addr on out and answers the lines of in until quit or the end of in. It returns nil in both
-// cases; the caller then ends its process, there is nothing to drain.
-func Serve(in io.Reader, out io.Writer, addr string) error {
+// cases; the caller then ends its process, there is nothing to drain. Words that are not the protocol's are shown to
+// more, which are words of one kind of server.
+func Serve(in io.Reader, out io.Writer, addr string, more ...func(word string) (answer string, ok bool)) error {
 	if _, err := fmt.Fprintln(out, Listening, addr); err != nil {
 		return err
 	}
@@ -53,14 +54,14 @@ func Serve(in io.Reader, out io.Writer, addr string) error {
 		if lines.Text() == Quit {
 			return nil
 		}
-		if _, err := fmt.Fprintln(out, answer(lines.Text(), &fire)); err != nil {
+		if _, err := fmt.Fprintln(out, answer(lines.Text(), &fire, more)); err != nil {
 			return err
 		}
 	}
 	return lines.Err()
 }
 
-func answer(word string, fire *burner) string {
+func answer(word string, fire *burner, more []func(string) (string, bool)) string {
 	switch word {
 	case GC:
 		runtime.GC() // what a sync.Pool holds is let go by the second collection, not by the first
@@ -80,6 +81,11 @@ func answer(word string, fire *burner) string {
 			return No
 		}
 		return strconv.FormatInt(used.Microseconds(), 10)
+	}
+	for _, f := range more {
+		if answer, ok := f(word); ok {
+			return answer
+		}
 	}
 	return No
 }

@@ -1,6 +1,9 @@
 package report
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // A Metric says how one figure is named and shown.
 type Metric struct {
@@ -68,9 +71,10 @@ func (l *Log) Disturbed(name string) (disturbed, of int) {
 // Options say how Rows are made of samples.
 type Options struct {
 	Bench   string
-	Base    string   // the subject that ratios are taken against
-	Metrics []Metric // in the order of the rows; samples of other metrics are left out
-	Drop    bool     // leave out disturbed samples
+	Base    string            // the subject that ratios are taken against
+	Bases   map[string]string // of the cases that have another one
+	Metrics []Metric          // in the order of the rows; samples of other metrics are left out
+	Drop    bool              // leave out disturbed samples
 }
 
 // Rows sums the samples up: case by case in the order of their first appearance, in it metric by metric, in it
@@ -97,7 +101,7 @@ func metricRows(samples []Sample, o Options, name string, m Metric, subjects []s
 		r.Median, r.Min, r.Max, r.Rounds = sum(values)
 		return r
 	}
-	base := byRound(samples, name, o.Base, m.Name)
+	base := byRound(samples, name, cmp.Or(o.Bases[name], o.Base), m.Name)
 	var rows, ratios []Row
 	for _, subject := range subjects {
 		values := byRound(samples, name, subject, m.Name)

@@ -1,0 +1,95 @@
+// Command weirgrpc is Weir's server of grpc.testing.BenchmarkService with protobuf messages: generated code that
+// contrib/grpc serves, each stream on a goroutine while it is active; and the same by callbacks, which decode and
+// encode on the loop and have no goroutine.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+
+	testpb "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/weir-go/weir/bench/internal/line"
+	"github.com/weir-go/weir/conn"
+	"github.com/weir-go/weir/contrib/grpc"
+	"github.com/weir-go/weir/stream"
+)
+
+func main() {
+	inline := flag.Bool("inline", false, "serve the unary method on the loop")
+	flag.Parse()
+	if err := run(*inline); err != nil {
+		fmt.Fprintln(os.Stderr, "weirgrpc:", err)
+		os.Exit(1)
+	}
+}
+
+func run(inline bool) error {
+	rt, err := conn.Start(conn.Config{Loops: 1})
+	if err != nil {
+		return err
+	}
+	defer rt.Close()
+	srv := grpc.NewServer(grpc.Config{
+		Config: stream.Config{MaxStreams: 1 << 20},
+		Inline: func(string) bool { return inline },
+	})
+	testpb.RegisterBenchmarkServiceServer(srv, service{})
+	open := func(*stream.Stream) (stream.Handler, error) { return callback{}, nil }
+	if err := srv.Core().Handle("/weir.Bench/Callback", stream.Method{Open: open}); err != nil {
+		return err
+	}
+	listener, err := rt.Listen(conn.TCP(netip.MustParseAddrPort("127.0.0.1:0")), srv.Serve)
+	if err != nil {
+		return err
+	}
+	defer srv.Close()
+	return line.Serve(os.Stdin, os.Stdout, listener.Addr().IP.String())
+}
+
+type service struct {
+	testpb.UnimplementedBenchmarkServiceServer
+}
+
+func (service) UnaryCall(_ context.Context, req *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+	return &testpb.SimpleResponse{Payload: req.Payload}, nil
+}
+
+func (service) StreamingCall(ss testpb.BenchmarkService_StreamingCallServer) error {
+	for {
+		req, err := ss.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := ss.Send(&testpb.SimpleResponse{Payload: req.Payload}); err != nil {
+			return err
+		}
+	}
+}
+
+// callback echoes the payload of a decoded request in an encoded response.
+type callback struct{}
+
+func (callback) Message(st *stream.Stream, m []byte) error {
+	var req testpb.SimpleRequest
+	if err := proto.Unmarshal(m, &req); err != nil {
+		return err
+	}
+	resp, err := proto.Marshal(&testpb.SimpleResponse{Payload: req.Payload})
+	if err != nil {
+		return err
+	}
+	return st.Emit(resp)
+}
+
+func (callback) HalfClosed(st *stream.Stream) error { st.Finish(nil); return nil }
+func (callback) Closed(*stream.Stream, error)       {}
