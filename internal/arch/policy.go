@@ -107,6 +107,9 @@ var may = map[string]row{
 	"sched":          {module: list("timer")},
 	"sched/pool.go":  {others: list(ants)},
 	"sched/cron.go":  {others: list(gocron)},
+
+	"sched/boltstate": {module: list("sched", "internal/groupcommit"), others: list(bbolt)},
+	"sched/schedtest": {module: list("sched", "timer")},
 }
 
 // asleep are the folders where something may sleep: programs for people to
