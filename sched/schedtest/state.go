@@ -104,8 +104,12 @@ func testBegin(t *testing.T, s sched.State) {
 	again.Ended = true
 	is(t, s, again)
 	is(t, s, sched.Mark{Job: "another"})
+	_, err = s.Begin(ctx, "another", 0)
+	stale(t, err)
 	stale(t, s.End(ctx, sched.Mark{Job: "another", Instant: at(1), Fence: 1}))
 	is(t, s, sched.Mark{Job: "another"})
+	_, err = s.Begin(ctx, "another", -1) // before 1970
+	ok(t, err)
 }
 
 func testForget(t *testing.T, s sched.State) {
