@@ -36,7 +36,21 @@ func (st *Stream) headerBlock(block []byte) []byte {
 }
 
 // compressor returns what messages are compressed with, nil for nothing.
-func (st *Stream) compressor() Compressor { return st.req.codec }
+func (st *Stream) compressor() Compressor {
+	if o := st.out(); o != nil {
+		return o.compressor
+	}
+	return st.req.codec
+}
+
+// direct reports whether a message may be framed without storage of its own:
+// none has to be kept to be sent again, and nothing is compressed.
+func (st *Stream) direct() bool {
+	if o := st.out(); o != nil {
+		return o.sure && o.compressor == nil
+	}
+	return st.req.codec == nil
+}
 
 // trailersOK is the block of trailers without metadata.
 var trailersOK = h2.AppendField(nil, "grpc-status", "0")
@@ -74,7 +88,7 @@ func (st *Stream) trailers(status *Status) []byte {
 		block = append(block, st.req.header...)
 		block = appendMetadata(block, a.header)
 		if st.req.encoding != "" && st.req.codec == nil {
-			block = h2.AppendField(block, "grpc-accept-encoding", st.sess.srv.accepts)
+			block = h2.AppendField(block, "grpc-accept-encoding", st.sess.own.accepts)
 		}
 	}
 	block = h2.AppendField(block, "grpc-status", strconv.FormatUint(uint64(status.Code), 10))

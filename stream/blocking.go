@@ -85,7 +85,7 @@ func (st *Stream) serve() {
 		if c.detach != nil && d.status.Code == OK {
 			d = c.detach
 		}
-		if !st.sess.put(command{st: st, op: opReturn, ref: d}) {
+		if !st.put(opReturn, d) {
 			st.abandoned(d)
 		}
 	}()
@@ -143,7 +143,7 @@ func (c *call) push(st *Stream, b *Buffer) {
 // is held, and let go.
 func (c *call) handed(st *Stream) {
 	over := c.over != nil
-	if c.bytes > st.sess.srv.cfg.StreamWindow/2 {
+	if c.bytes > st.sess.own.cfg.StreamWindow/2 {
 		c.starving = true
 		st.flags |= starved
 	}
@@ -203,30 +203,33 @@ func (st *Stream) Recv() ([]byte, error) {
 	c := st.callOf()
 	c.mu.Lock()
 	if c.finishFirst() && st.sess.short.Load() {
-		st.sess.put(command{st: st, op: opCredit})
+		st.put(opCredit, nil)
 	}
 	for c.first == nil && !c.eof && c.over == nil {
 		c.received.Wait()
 	}
-	if over := c.over; over != nil && over.Code != OK {
+	b, over := c.first, c.over
+	// A client is shown what came before the status.
+	if over != nil && over.Code != OK && (b == nil || st.method.out == nil) {
 		c.mu.Unlock()
+		st.method.out.unwatch()
 		return nil, over
 	}
-	b := c.first
 	if b == nil {
 		c.mu.Unlock()
+		st.method.out.unwatch()
 		return nil, io.EOF
 	}
 	at := b.at
 	m, compressed, _ := b.nextMessage()
 	c.bytes -= b.at - at
-	fed := c.starving && c.bytes <= st.sess.srv.cfg.StreamWindow/4
+	fed := c.starving && c.bytes <= st.sess.own.cfg.StreamWindow/4
 	if fed {
 		c.starving = false
 	}
 	c.mu.Unlock()
 	if fed {
-		st.sess.put(command{st: st, op: opCredit})
+		st.put(opCredit, nil)
 	}
 	if compressed {
 		return c.open(m)

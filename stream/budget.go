@@ -10,7 +10,7 @@ import "github.com/weir-go/weir/internal/h2"
 func (s *Session) hold(n int) {
 	if n != 0 {
 		s.held.Add(int64(n))
-		s.srv.held.Add(int64(n))
+		s.own.held.Add(int64(n))
 	}
 }
 
@@ -29,14 +29,14 @@ func (s *Session) releaseIn(n int) { s.holdIn(-n) }
 // over reports whether the session holds more than it may: more than its
 // budget or, when the server's is used up, than its share of that.
 func (s *Session) over() bool {
-	held, cfg := s.held.Load(), &s.srv.cfg
+	held, cfg := s.held.Load(), &s.own.cfg
 	if held > cfg.SessionBudget {
 		return true
 	}
-	if s.srv.held.Load() <= cfg.ServerBudget {
+	if s.own.held.Load() <= cfg.ServerBudget {
 		return false
 	}
-	return held > cfg.ServerBudget/max(s.srv.count.sessions.Load(), 1)
+	return held > cfg.ServerBudget/max(s.own.count.sessions.Load(), 1)
 }
 
 // creditConn opens the connection's window by n received bytes, or withholds
@@ -59,7 +59,7 @@ func (s *Session) settleBudget() {
 	if s.withheld == 0 {
 		return
 	}
-	if s.heldIn.Load() > 2*s.srv.cfg.SessionBudget {
+	if s.heldIn.Load() > 2*s.own.cfg.SessionBudget {
 		s.fail(h2.EnhanceYourCalm, "the session's byte budget is used up")
 		return
 	}

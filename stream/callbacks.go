@@ -36,6 +36,14 @@ type Drainer interface {
 	Drained(st *Stream)
 }
 
+// Headerer is an optional interface of the Handler of a Client's stream.
+type Headerer interface {
+	// Headers is called when the response's header is here, before the first
+	// Message: see Stream.Header. An error cancels the stream. It is not called
+	// when the response is a status only.
+	Headers(st *Stream) error
+}
+
 // setHandler installs h; nil: nobody.
 func (st *Stream) setHandler(h Handler) {
 	st.handler = h
@@ -148,9 +156,9 @@ func (st *Stream) guard() {
 var statusPanic = &Status{Code: Internal, Message: "panic in the method"}
 
 func (st *Stream) panicked(v any, stack []byte) {
-	srv := st.sess.srv
-	srv.count.panics.Add(1)
-	if f := srv.cfg.PanicReport; f != nil {
+	own := st.sess.own
+	own.count.panics.Add(1)
+	if f := own.cfg.PanicReport; f != nil {
 		f(st.req.path, v, stack)
 	}
 }
@@ -159,6 +167,10 @@ func (st *Stream) panicked(v any, stack []byte) {
 // nothing.
 func (st *Stream) finish(status *Status) {
 	if st.flags&(ended|finishing) != 0 {
+		return
+	}
+	if st.out() != nil { // a client can only go
+		st.reset(h2.Cancel, status)
 		return
 	}
 	st.marks.Or(markFinished | markHeader)
@@ -192,6 +204,9 @@ func (st *Stream) ended(status *Status) {
 	st.dropIn()
 	st.stopDeadline()
 	s.tally.ended(status)
+	if o := st.out(); o != nil {
+		o.ended()
+	}
 	if c := st.call.Load(); c != nil {
 		c.end(status)
 		s.link.Handed()
@@ -210,6 +225,9 @@ func (st *Stream) ended(status *Status) {
 		st.handler = nil
 		st.tellClosed(h, status)
 	}
+	if o := st.out(); o != nil {
+		s.line.left(o)
+	}
 	s.streamLeft()
 }
 
@@ -226,7 +244,7 @@ func (st *Stream) tellClosed(h Handler, status *Status) {
 // told when it has fallen to half.
 func (st *Stream) roomy() {
 	marks := st.marks.Load()
-	if marks&(markFull|markWaiting) == 0 || int(st.queued.Load()) > st.sess.srv.cfg.SendLimit/2 {
+	if marks&(markFull|markWaiting) == 0 || int(st.queued.Load()) > st.sess.own.cfg.SendLimit/2 {
 		return
 	}
 	if marks&markFull != 0 {

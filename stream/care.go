@@ -45,7 +45,7 @@ type caretaker Session
 
 // watchOver begins.
 func (s *Session) watchOver() {
-	c, cfg := &s.care, &s.srv.cfg
+	c, cfg := &s.care, &s.own.cfg
 	now := s.link.Now()
 	c.timer.Init((*caretaker)(s))
 	c.born, c.heard, c.idle = now, now, now
@@ -59,8 +59,8 @@ func (s *Session) watchOver() {
 
 // arm sets the timer to the next look.
 func (s *Session) arm(now timer.Time) {
-	c, cfg := &s.care, &s.srv.cfg
-	when := c.heard.Add(cfg.Keepalive.Time)
+	c, cfg := &s.care, &s.own.cfg
+	when := c.heard.Add(s.aliveTime())
 	if c.pinged != 0 {
 		when = c.pinged.Add(cfg.Keepalive.Timeout)
 	}
@@ -87,6 +87,14 @@ func (s *Session) arm(now timer.Time) {
 		when = min(when, c.graceTo)
 	}
 	s.link.SetTimer(&c.timer, when)
+}
+
+// aliveTime is how long the peer may be silent before it is pinged.
+func (s *Session) aliveTime() time.Duration {
+	if s.line != nil {
+		return s.line.client.aliveTime()
+	}
+	return s.own.cfg.Keepalive.Time
 }
 
 // blockBegan notes that a header block is not complete.
@@ -119,7 +127,7 @@ func (k *caretaker) Fire(now timer.Time) {
 }
 
 func (s *Session) look(now timer.Time) {
-	c, cfg := &s.care, &s.srv.cfg
+	c, cfg := &s.care, &s.own.cfg
 	if !s.core.InBlock() {
 		c.block = 0
 	}
@@ -142,7 +150,11 @@ func (s *Session) look(now timer.Time) {
 		s.tally.dead++
 		s.close(errDead)
 		s.link.CloseWith(errDead) // nobody reads what could be flushed
-	case c.pinged == 0 && now >= c.heard.Add(cfg.Keepalive.Time):
+	case c.pinged == 0 && now >= c.heard.Add(s.aliveTime()):
+		if s.line != nil && s.core.Len() == 0 && !s.line.client.set.PingIdle {
+			c.heard = now // nothing depends on it: another look later
+			break
+		}
 		c.pinged = now
 		s.core.Ping(alivePing)
 	}
@@ -150,7 +162,7 @@ func (s *Session) look(now timer.Time) {
 }
 
 func (s *Session) lookAtAge(now timer.Time) {
-	c, cfg := &s.care, &s.srv.cfg
+	c, cfg := &s.care, &s.own.cfg
 	switch {
 	case s.state == running && now >= c.maxAge:
 		s.drain("max_age")
@@ -170,12 +182,17 @@ func (s *Session) drain(why string) {
 	if s.state != running || s.core.Err() != nil {
 		return
 	}
+	if s.line != nil { // servers open no streams: nothing is under way
+		s.quit()
+		s.core.GoAway(0, h2.NoError, why)
+		return
+	}
 	s.state = draining
 	s.tally.drained++
 	now := s.link.Now()
 	c := &s.care
 	c.finalBy, c.graceTo = now.Add(drainWait), timer.Never
-	if d := s.srv.cfg.AgeGrace; d > 0 {
+	if d := s.own.cfg.AgeGrace; d > 0 {
 		c.graceTo = now.Add(d)
 	}
 	s.core.GoAway(h2.MaxID, h2.NoError, why)
@@ -207,7 +224,7 @@ func (k *sink) Ping(data [8]byte, ack bool) {
 // judgePing counts PINGs that come too often, by the rules of grpc's keepalive:
 // what we send forgives those before it.
 func (s *Session) judgePing() {
-	c, e := &s.care, &s.srv.cfg.Enforce
+	c, e := &s.care, &s.own.cfg.Enforce
 	now, before := s.link.Now(), s.care.pingAt
 	c.pingAt = now
 	if c.spoke {

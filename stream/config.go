@@ -82,8 +82,9 @@ func (c *Config) setDefaults() {
 }
 
 // limits is the part that package h2 looks after.
-func (c *Config) limits() *h2.Limits {
+func (c *Config) limits(client bool) *h2.Limits {
 	return h2.NewLimits(h2.Config{
+		Client:        client,
 		MaxStreams:    uint32(c.MaxStreams),
 		StreamWindow:  int32(min(c.StreamWindow, h2.MaxWindow)),
 		ConnWindow:    int32(min(c.ConnWindow, h2.MaxWindow)),

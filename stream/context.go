@@ -122,6 +122,8 @@ func (d *deadline) Fire(timer.Time) {
 	s.begin()
 	s.tally.expired++
 	switch {
+	case st.out() != nil:
+		st.reset(h2.Cancel, statusDeadline)
 	case st.flags&(ended|finishing) == finishing, st.head != nil && st.head.at > 0:
 		st.reset(h2.Cancel, statusDeadline)
 	default:

@@ -8,7 +8,7 @@ package stream
 // ErrNoServe outside a method with Go.
 func (st *Stream) Detach(h Handler) error {
 	c := st.call.Load()
-	if st.method.Go == nil || c == nil {
+	if st.method.Go == nil || c == nil || st.method.out != nil {
 		return ErrNoServe
 	}
 	c.detach = &detachment{h: h}

@@ -16,6 +16,8 @@ var (
 	ErrHeader    = errors.New("stream: the header has been sent")
 	ErrMetadata  = errors.New("stream: metadata that cannot be sent")
 	ErrNoServe   = errors.New("stream: only a method served by Go may do this")
+	ErrNoCall    = errors.New("stream: only a Client's stream may do this")
+	ErrBusy      = errors.New("stream: too many calls wait for a connection")
 )
 
 // Why a session ended that had a peer.

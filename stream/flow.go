@@ -29,7 +29,7 @@ var flowPing = [8]byte{'w', 'e', 'i', 'r', 'f', 'l', 'o', 'w'}
 // measure counts received bytes.
 func (s *Session) measure(n int) {
 	f := &s.flow
-	if f.product >= s.srv.cfg.MaxWindow {
+	if f.product >= s.own.cfg.MaxWindow {
 		return
 	}
 	if f.sent != 0 {
@@ -56,12 +56,12 @@ func (s *Session) measured(now timer.Time) {
 		f.rtt += (rtt - f.rtt) / 8
 	}
 	rate := float64(f.sample) / (1.5 * f.rtt)
-	window := max(f.product, s.srv.cfg.StreamWindow)
+	window := max(f.product, s.own.cfg.StreamWindow)
 	if rate < f.best || 3*f.sample < 2*window {
 		return
 	}
 	f.best = rate
-	f.product = min(2*f.sample, s.srv.cfg.MaxWindow)
+	f.product = min(2*f.sample, s.own.cfg.MaxWindow)
 	w := int32(min(f.product, h2.MaxWindow))
 	s.core.SetWindows(w, w)
 }

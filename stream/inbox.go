@@ -35,6 +35,11 @@ const (
 	opCredit     // a receiver or a sender has found the other side of a limit
 	opReturn     // ref: *detachment, nil if there was none; a Go method has returned
 	opPost       // ref: func(*Stream)
+
+	// Of a client.
+	opOpen      // the stream is to be opened on this session
+	opCloseSend //
+	opLeft      // nothing of the stream is in this inbox any more
 )
 
 type command struct {
@@ -76,7 +81,14 @@ func (s *Session) takeInbox() {
 		for i := range commands {
 			c := commands[i]
 			commands[i] = command{}
-			c.st.obey(c)
+			switch {
+			case c.op == opOpen:
+				s.admit(c.st.out())
+			case c.st.sess != s: // it has left for another one
+				c.st.out().stray(s, c)
+			default:
+				c.st.obey(c)
+			}
 		}
 		b.taking = false
 		if cap(commands) <= 1024 {
@@ -93,15 +105,23 @@ func (b *inbox) sleep(l Link) {
 	}
 }
 
-// close drops what is there and takes no more.
-func (b *inbox) close() {
+// closeInbox drops what is there and takes no more.
+func (s *Session) closeInbox() {
+	b := &s.inbox
 	b.mu.Lock()
 	commands := b.commands
 	b.commands, b.spare, b.closed = nil, nil, true
 	b.n.Store(0)
 	b.mu.Unlock()
 	for _, c := range commands {
-		c.drop()
+		switch {
+		case c.op == opOpen:
+			c.st.out().bounced()
+		case c.st.sess != s:
+			c.st.out().stray(s, c)
+		default:
+			c.drop()
+		}
 	}
 }
 

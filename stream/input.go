@@ -51,7 +51,7 @@ func (st *Stream) begin(timeout time.Duration, end bool) {
 	}
 	st.method = m
 	switch {
-	case s.srv.held.Load() > s.srv.cfg.ServerBudget:
+	case s.own.held.Load() > s.own.cfg.ServerBudget:
 		s.tally.overBudget++
 		st.finish(&Status{Code: ResourceExhausted, Message: "the server's byte budget is used up"})
 		return
@@ -131,7 +131,7 @@ func (k *sink) Window(h *h2.Stream[*Stream]) {
 		}
 		return
 	}
-	s.full = false
+	s.setFull(false)
 	if s.revive {
 		s.revive = false
 		for _, h := range s.core.Streams(nil) {
@@ -282,7 +282,7 @@ func (st *Stream) deliver(m []byte, compressed, last bool) {
 
 // inflate decompresses a message.
 func (st *Stream) inflate(m []byte) (*Buffer, *Status) {
-	c := st.req.codec
+	c := st.decoder()
 	if c == nil {
 		return nil, &Status{Code: Internal, Message: "grpc: compressed flag set with identity or empty encoding"}
 	}
@@ -296,6 +296,15 @@ func (st *Stream) inflate(m []byte) (*Buffer, *Status) {
 		return nil, Statusf(ResourceExhausted, "received message after decompression larger than max (%d)", st.method.MaxRecv)
 	}
 	return nil, Statusf(Internal, "grpc: failed to decompress the received message: %v", err)
+}
+
+// decoder returns what the peer's messages are compressed with, nil for nothing
+// that is known.
+func (st *Stream) decoder() Compressor {
+	if o := st.out(); o != nil {
+		return o.codec
+	}
+	return st.req.codec
 }
 
 // peerDone is the peer's half-close.

@@ -28,6 +28,15 @@ func (s *Session) join(st *Stream) {
 	s.run.tail = st
 }
 
+// setFull notes whether the connection's send window is used up. A client wants
+// to know for how long.
+func (s *Session) setFull(full bool) {
+	if s.line != nil && full != s.full {
+		s.line.stuck(full)
+	}
+	s.full = full
+}
+
 // joinFirst puts back the stream that was taken last.
 func (s *Session) joinFirst(st *Stream) {
 	st.flags |= queuedUp
@@ -101,8 +110,19 @@ func (s *Session) turn(st *Stream) {
 			st.subs.pull(st)
 		}
 	}
-	if st.flags&(ended|finishing) == finishing && st.head == nil {
+	if st.head == nil {
+		st.queueSent()
+	}
+}
+
+// queueSent does what was to follow when the queue is empty.
+func (st *Stream) queueSent() {
+	switch {
+	case st.flags&ended != 0:
+	case st.flags&finishing != 0:
 		st.conclude()
+	case st.flags&(sendDone|sendEnded) == sendDone:
+		st.halfClose()
 	}
 }
 
@@ -112,7 +132,7 @@ func (s *Session) sendQueue(st *Stream) bool {
 	q := min(s.core.Quota(&st.h), turnSize)
 	if q <= 0 {
 		if s.core.ConnQuota() <= 0 {
-			s.full = true
+			s.setFull(true)
 			s.joinFirst(st)
 		} else {
 			st.flags |= stalled
@@ -135,8 +155,12 @@ func (s *Session) sendBytes(st *Stream, q int) {
 	for b := st.head; b != nil && n < q; b = b.next {
 		n += b.unsent()
 	}
+	end := n <= q && st.flags&sendDone != 0 // the loop has come to the queue's end
 	n = min(n, q)
-	s.core.SendDataHeader(&st.h, n, false)
+	s.core.SendDataHeader(&st.h, n, end)
+	if end {
+		st.flags |= sendEnded
+	}
 	s.care.spoke = true
 	for n > 0 {
 		b := st.head
@@ -181,6 +205,10 @@ func (st *Stream) sentHead() {
 	b.next = nil
 	if !b.plain {
 		st.sess.tally.sent++
+	}
+	if o := st.out(); o != nil && !o.sure {
+		o.keep(b)
+		return
 	}
 	st.unqueue(b)
 }
@@ -242,7 +270,7 @@ func (st *Stream) emit(m []byte) error {
 	s := st.sess
 	n := h2.PrefixLen + len(m)
 	if st.head == nil && n <= turnSize && s.open() && n <= s.core.Quota(&st.h) &&
-		st.flags&(ended|finishing) == 0 && st.compressor() == nil {
+		st.flags&(ended|finishing) == 0 && st.direct() {
 		st.sendHeader()
 		s.core.SendDataHeader(&st.h, n, false)
 		s.core.Out = append(h2.AppendPrefix(s.core.Out, false, len(m)), m...)
@@ -305,7 +333,7 @@ func (st *Stream) want() {
 	switch {
 	case st.head != nil: // comes when that has been sent
 	case s.core.ConnQuota() <= 0:
-		s.full = true
+		s.setFull(true)
 		s.join(st)
 	case s.core.Quota(&st.h) <= 0:
 		st.flags |= stalled

@@ -105,34 +105,36 @@ func (r *request) read(b *h2.Block, srv *Server) *Status {
 		}
 	}
 	r.fields = slices.DeleteFunc(slices.Clone(b.Fields), func(f h2.Field) bool { return f.Name == "grpc-timeout" })
-	return r.metadata()
+	var fault *Status
+	r.md, fault = metadataOf(r.fields)
+	return fault
 }
 
-// metadata makes the user's view of the fields.
-func (r *request) metadata() *Status {
+// metadataOf makes the user's view of a header's fields.
+func metadataOf(fields []h2.Field) (md Metadata, fault *Status) {
 	n := 0
-	for i := range r.fields {
-		if !reserved(r.fields[i].Name) {
+	for i := range fields {
+		if !reserved(fields[i].Name) {
 			n++
 		}
 	}
 	if n == 0 {
-		return nil
+		return nil, nil
 	}
-	r.md = make(Metadata, 0, n)
-	for _, f := range r.fields {
+	md = make(Metadata, 0, n)
+	for _, f := range fields {
 		switch {
 		case reserved(f.Name):
 		case strings.HasSuffix(f.Name, binSuffix):
 			ok := true
-			if r.md, ok = decodeBin(r.md, f.Name, f.Value); !ok {
-				return Statusf(Internal, "malformed binary metadata %q", f.Name)
+			if md, ok = decodeBin(md, f.Name, f.Value); !ok {
+				return md, Statusf(Internal, "malformed binary metadata %q", f.Name)
 			}
 		default:
-			r.md = append(r.md, Pair{f.Name, f.Value})
+			md = append(md, Pair{f.Name, f.Value})
 		}
 	}
-	return nil
+	return md, nil
 }
 
 // isGRPC reports whether a content-type is gRPC's, with whatever encoding.

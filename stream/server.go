@@ -4,10 +4,8 @@ import (
 	"context"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"github.com/weir-go/weir/conn"
-	"github.com/weir-go/weir/internal/h2"
 )
 
 // Server serves gRPC methods over the connections given to Serve.
@@ -16,16 +14,11 @@ import (
 //	srv.Handle("/chat.Chat/Talk", stream.Method{Open: talk})
 //	rt.Listen(addr, srv.Serve)
 type Server struct {
-	cfg     Config
-	limits  *h2.Limits
+	side
 	methods map[string]*Method
 	names   map[string]bool // services that have a method
 	other   *Method         // of Unknown
-	codecs  map[string]Compressor
-	accepts string // their names, as in grpc-accept-encoding
 	workers workers
-	held    atomic.Int64 // bytes of messages that wait, of all sessions
-	count   counters
 
 	mu       sync.Mutex
 	sessions map[*Session]struct{}
@@ -55,6 +48,9 @@ type Method struct {
 	Await bool
 
 	MaxRecv, MaxSend int // bytes of a message. 0: Config's
+
+	own *side
+	out *outgoing // of a Client's call; nil: a Server's method
 }
 
 // NewServer makes a Server. Its methods are registered before the first
@@ -62,21 +58,13 @@ type Method struct {
 func NewServer(cfg Config) *Server {
 	cfg.setDefaults()
 	s := &Server{
-		cfg:      cfg,
-		limits:   cfg.limits(),
 		methods:  make(map[string]*Method),
 		names:    make(map[string]bool),
-		codecs:   make(map[string]Compressor),
 		sessions: make(map[*Session]struct{}),
 		idle:     make(chan struct{}),
 	}
+	s.settle(cfg, false)
 	s.workers.max = cfg.Workers
-	names := make([]string, 0, len(cfg.Compressors))
-	for _, c := range cfg.Compressors {
-		s.codecs[c.Name()] = c
-		names = append(names, c.Name())
-	}
-	s.accepts = strings.Join(names, ",")
 	return s
 }
 
@@ -109,6 +97,7 @@ func (s *Server) Unknown(m Method) error {
 func (s *Server) method(m Method) *Method {
 	zero(&m.MaxRecv, s.cfg.MaxRecv)
 	zero(&m.MaxSend, s.cfg.MaxSend)
+	m.own = &s.side
 	return &m
 }
 
@@ -165,7 +154,7 @@ func (s *Server) Serve(c *conn.Conn) conn.Handler {
 // calls Feed, Poked, Drained and, last, Lost. nil after Shutdown and Close.
 // Loop only.
 func (s *Server) Attach(l Link) *Session {
-	sess := &Session{srv: s, link: l}
+	sess := &Session{own: &s.side, srv: s, link: l}
 	s.mu.Lock()
 	refused := s.draining || s.closed
 	if !refused {

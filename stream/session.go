@@ -22,14 +22,16 @@ import (
 type Session struct {
 	core h2.Core[*Stream]
 	link Link
-	srv  *Server
+	own  *side
+	srv  *Server // nil: a client's
+	line *line   // nil: a server's
 	lane *lane
 
 	// Owned by the loop.
 	depth    int       // of begin
 	state    state     //
 	blocked  bool      // the link takes no more: Drained follows
-	full     bool      // the connection's send window is used up
+	full     bool      // the connection's send window is used up; see setFull
 	revive   bool      // the peer has raised its initial window: stalled streams may go on
 	rest     []byte    // framed, not accepted by the link yet
 	run      list      // streams with something to send, each once
@@ -74,7 +76,11 @@ func (s *Session) ask(wish uint32) {
 func (s *Session) start() {
 	s.lane = enterLane(s.link.Runtime(), s.link.Loop())
 	s.begin()
-	s.core.Start(s.srv.limits, (*sink)(s))
+	if s.line != nil {
+		s.core.Start(s.own.limits, (*caller)(s))
+	} else {
+		s.core.Start(s.own.limits, (*sink)(s))
+	}
 	s.watchOver()
 	s.flush()
 }
@@ -102,7 +108,7 @@ func (s *Session) flush() {
 	s.lane.giveBack(s.core.Out)
 	s.core.Out = nil
 	s.depth = 0
-	s.tally.publish(&s.srv.count)
+	s.tally.publish(&s.own.count)
 	s.inbox.sleep(s.link)
 }
 
@@ -163,14 +169,22 @@ func (s *Session) Lost(err error) {
 	}
 	s.begin()
 	s.state = gone
-	s.endStreams(&Status{Code: Canceled, Message: lostMessage(err)})
+	status := &Status{Code: Canceled, Message: lostMessage(err)}
+	if s.line != nil {
+		status.Code = Unavailable
+	}
+	s.endStreams(status)
 	s.core.Out = s.core.Out[:0]
 	s.rest = nil
 	s.link.StopTimer(&s.care.timer)
-	s.inbox.close()
+	s.closeInbox()
 	s.flush()
 	leaveLane(s.link.Runtime(), s.link.Loop())
-	s.srv.left(s)
+	if s.line != nil {
+		s.line.lost(err)
+	} else {
+		s.srv.left(s)
+	}
 }
 
 func lostMessage(err error) string {
@@ -220,7 +234,7 @@ func (s *Session) tend() {
 	}
 	if !s.blocked && s.link.Pending() == 0 {
 		s.core.ResetReplies()
-	} else if s.core.Replies() > s.srv.cfg.ControlLimit {
+	} else if s.core.Replies() > s.own.cfg.ControlLimit {
 		s.fail(h2.EnhanceYourCalm, "answers are not read")
 		s.tend()
 		return

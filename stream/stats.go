@@ -80,12 +80,16 @@ func (t *tally) publish(c *counters) {
 
 // Stats returns what has been counted. Any goroutine.
 func (s *Server) Stats() Stats {
-	c := &s.count
+	all := s.count.stats(&s.held)
 	s.workers.mu.Lock()
-	n := s.workers.n
+	all.Workers = s.workers.n
 	s.workers.mu.Unlock()
+	return all
+}
+
+func (c *counters) stats(held *atomic.Int64) Stats {
 	return Stats{
-		Sessions: c.sessions.Load(), Streams: c.streams.Load(), Held: s.held.Load(), Workers: n,
+		Sessions: c.sessions.Load(), Streams: c.streams.Load(), Held: held.Load(),
 		Opened: c.opened.Load(), Failed: c.failed.Load(), Received: c.received.Load(), Sent: c.sent.Load(),
 		Resets: c.resets.Load(), Deadlines: c.expired.Load(), Panics: c.panics.Load(),
 		Full: c.full.Load(), Withheld: c.withheld.Load(), OverBudget: c.overBudget.Load(), NoWorker: c.noWorker.Load(),

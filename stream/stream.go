@@ -35,7 +35,7 @@ type Stream struct {
 }
 
 // flags are what the loop knows about a stream.
-type flags uint16
+type flags uint32
 
 const (
 	ended      flags = 1 << iota // nothing goes in or out any more
@@ -54,6 +54,8 @@ const (
 	halfClosed // the peer sends no more
 	refusing   // not gRPC: to be answered with a status of HTTP
 	toldFull   // stands in the session's list of those to tell Drained
+	sendDone   // client: CloseSend; the end follows what is queued
+	sendEnded  // and did
 )
 
 // Marks are what any goroutine may know and set.
@@ -86,14 +88,61 @@ func (st *Stream) Authority() string { return st.req.authority }
 // ContentType returns the request's content-type.
 func (st *Stream) ContentType() string { return st.req.contentType }
 
-// Header returns the request's metadata. It is shared: not to be changed.
-func (st *Stream) Header() Metadata { return st.req.md }
+// Header returns the peer's metadata: the request's or, of a Client's stream, the
+// response's as far as it is here (see WaitHeader). It is shared: not to be
+// changed.
+func (st *Stream) Header() Metadata {
+	if o := st.out(); o != nil {
+		return o.response().header
+	}
+	return st.req.md
+}
 
-// Encoding returns the name of the request's compression, "" or "gzip" and such.
-func (st *Stream) Encoding() string { return st.req.encoding }
+// Encoding returns the name of the compression of the peer's messages, "" or
+// "gzip" and such.
+func (st *Stream) Encoding() string {
+	if o := st.out(); o != nil {
+		return o.response().encoding
+	}
+	return st.req.encoding
+}
 
-// Session returns the session that the stream belongs to.
-func (st *Stream) Session() *Session { return st.sess }
+// Session returns the session that the stream belongs to; nil for a Client's
+// that has none yet.
+func (st *Stream) Session() *Session {
+	if o := st.out(); o != nil {
+		if s := o.at.Load(); s != o.client.limbo {
+			return s
+		}
+		return nil
+	}
+	return st.sess
+}
+
+// out returns what a Client's stream has besides; nil for a Server's.
+func (st *Stream) out() *outgoing {
+	if m := st.method; m != nil {
+		return m.out
+	}
+	return nil
+}
+
+// home returns the session that waiting bytes are counted for. Any goroutine.
+func (st *Stream) home() *Session {
+	if o := st.method.out; o != nil {
+		return o.at.Load()
+	}
+	return st.sess
+}
+
+// put leaves a command for the stream's loop; false when there will be none. Any
+// goroutine.
+func (st *Stream) put(what op, ref any) bool {
+	if o := st.method.out; o != nil {
+		return o.put(what, ref)
+	}
+	return st.sess.put(command{st: st, op: what, ref: ref})
+}
 
 // Queued returns how many bytes wait in the send queue.
 func (st *Stream) Queued() int { return int(st.queued.Load()) }
@@ -151,9 +200,9 @@ func (st *Stream) tooLargeToSend(n int) error {
 func (st *Stream) refuseFull() error {
 	st.marks.Or(markFull)
 	if !st.congested() {
-		st.sess.put(command{st: st, op: opCredit})
+		st.put(opCredit, nil)
 	}
-	st.sess.srv.count.full.Add(1)
+	st.method.own.count.full.Add(1)
 	return ErrFull
 }
 
@@ -161,7 +210,8 @@ func (st *Stream) refuseFull() error {
 // takes a message, however large.
 func (st *Stream) congested() bool {
 	q := int(st.queued.Load())
-	return q > 0 && (q >= st.sess.srv.cfg.SendLimit || st.sess.held.Load() > st.sess.srv.cfg.SessionBudget)
+	cfg := &st.method.own.cfg
+	return q > 0 && (q >= cfg.SendLimit || st.home().held.Load() > cfg.SessionBudget)
 }
 
 // post seals b and leaves it for the loop.
@@ -171,8 +221,11 @@ func (st *Stream) post(b *Buffer) error {
 		return err
 	}
 	st.marks.Or(markHeader)
+	if o := st.method.out; o != nil {
+		return o.send(b)
+	}
 	st.count(b)
-	if !st.sess.put(command{st: st, op: opSend, ref: b}) {
+	if !st.put(opSend, b) {
 		st.unqueue(b)
 		return ErrClosed
 	}
@@ -238,17 +291,25 @@ func (st *Stream) setMetadata(o op, md Metadata) error {
 			return ErrMetadata
 		}
 	}
-	if st.marks.Load()&(markFinished|markEnded) != 0 || !st.sess.put(command{st: st, op: o, ref: md}) {
+	if st.marks.Load()&(markFinished|markEnded) != 0 || !st.put(o, md) {
 		return ErrClosed
 	}
 	return nil
 }
 
 // Finish ends the stream with err's status (nil: OK), after what is queued.
-// Later calls do nothing.
+// Later calls do nothing. On a Client's stream it is Cancel, with err's status
+// for this end unless err is nil.
 func (st *Stream) Finish(err error) {
+	if o := st.method.out; o != nil {
+		if err == nil {
+			err = statusCanceled
+		}
+		o.cancel(StatusOf(err))
+		return
+	}
 	if st.marks.Or(markFinished)&markFinished == 0 {
-		st.sess.put(command{st: st, op: opFinish, ref: StatusOf(err)})
+		st.put(opFinish, StatusOf(err))
 	}
 }
 
@@ -258,14 +319,18 @@ func (st *Stream) end(err error) { st.Finish(err) }
 // Cancel ends the stream at once with RST_STREAM; what is queued is dropped. The
 // handler's Closed has the status Canceled.
 func (st *Stream) Cancel() {
+	if o := st.method.out; o != nil {
+		o.cancel(statusCanceled)
+		return
+	}
 	st.marks.Or(markFinished)
-	st.sess.put(command{st: st, op: opCancel})
+	st.put(opCancel, nil)
 }
 
 // Post runs f on the stream's loop, unless the stream has ended by then.
 // ErrClosed when it has already.
 func (st *Stream) Post(f func(st *Stream)) error {
-	if st.marks.Load()&markEnded != 0 || !st.sess.put(command{st: st, op: opPost, ref: f}) {
+	if st.marks.Load()&markEnded != 0 || !st.put(opPost, f) {
 		return ErrClosed
 	}
 	return nil
@@ -287,7 +352,16 @@ func (st *Stream) obey(c command) {
 	case opFinish:
 		st.finish(c.ref.(*Status))
 	case opCancel:
-		st.reset(h2.Cancel, statusCanceled)
+		status := statusCanceled
+		if c.ref != nil {
+			status = c.ref.(*Status)
+		}
+		st.reset(h2.Cancel, status)
+	case opCloseSend:
+		st.flags |= sendDone
+		if st.head == nil {
+			st.halfClose()
+		}
 	case opHeader:
 		a := st.answer()
 		a.header = append(a.header, c.ref.(Metadata)...)

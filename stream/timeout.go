@@ -1,6 +1,9 @@
 package stream
 
-import "time"
+import (
+	"strconv"
+	"time"
+)
 
 // never is a time-out that does not come.
 const never = time.Duration(1<<63 - 1)
@@ -44,4 +47,26 @@ func unitOf(b byte) time.Duration {
 		return time.Hour
 	}
 	return 0
+}
+
+// appendTimeout writes a grpc-timeout in the finest unit that eight digits
+// hold, rounded up: late is better than early. Durations below 0 are 0.
+func appendTimeout(dst []byte, d time.Duration) []byte {
+	const most = 99_999_999
+	d = max(d, 0)
+	for _, u := range [...]byte{'n', 'u', 'm', 'S', 'M'} {
+		unit := unitOf(u)
+		v := d / unit
+		if d%unit > 0 {
+			v++
+		}
+		if v <= most {
+			return append(strconv.AppendInt(dst, int64(v), 10), u)
+		}
+	}
+	hours := d / time.Hour
+	if d%time.Hour > 0 {
+		hours++
+	}
+	return append(strconv.AppendInt(dst, int64(hours), 10), 'H')
 }

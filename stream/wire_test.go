@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -226,61 +225,4 @@ func TestBuffers(t *testing.T) {
 		t.Errorf("%q goes out", out)
 	}
 	b.Release()
-}
-
-// What a client does: the other halves of the codecs.
-
-// appendTimeout writes a grpc-timeout in the finest unit that eight digits
-// hold, rounded up: late is better than early. Durations below 0 are 0.
-func appendTimeout(dst []byte, d time.Duration) []byte {
-	const most = 99_999_999
-	d = max(d, 0)
-	for _, u := range [...]byte{'n', 'u', 'm', 'S', 'M'} {
-		unit := unitOf(u)
-		v := d / unit
-		if d%unit > 0 {
-			v++
-		}
-		if v <= most {
-			return append(strconv.AppendInt(dst, int64(v), 10), u)
-		}
-	}
-	hours := d / time.Hour
-	if d%time.Hour > 0 {
-		hours++
-	}
-	return append(strconv.AppendInt(dst, int64(hours), 10), 'H')
-}
-
-// decodeMessage reads a grpc-message. What is not %XX stays as it is.
-func decodeMessage(s string) string {
-	if strings.IndexByte(s, '%') < 0 {
-		return s
-	}
-	b := make([]byte, 0, len(s))
-	for i := 0; i < len(s); i++ {
-		if s[i] == '%' && i+2 < len(s) {
-			hi, ok1 := unhex(s[i+1])
-			lo, ok2 := unhex(s[i+2])
-			if ok1 && ok2 {
-				b = append(b, hi<<4|lo)
-				i += 2
-				continue
-			}
-		}
-		b = append(b, s[i])
-	}
-	return string(b)
-}
-
-func unhex(c byte) (byte, bool) {
-	switch {
-	case '0' <= c && c <= '9':
-		return c - '0', true
-	case 'a' <= c && c <= 'f':
-		return c - 'a' + 10, true
-	case 'A' <= c && c <= 'F':
-		return c - 'A' + 10, true
-	}
-	return 0, false
 }

@@ -1,0 +1,369 @@
+package stream
+
+import (
+	"encoding/base64"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/weir-go/weir/internal/h2"
+	"github.com/weir-go/weir/timer"
+)
+
+// admit opens a stream that the client has placed on this session. On the loop.
+func (s *Session) admit(o *outgoing) {
+	left := o.timeLeft()
+	switch why := o.cancelled(); {
+	case why != nil:
+		o.die(why)
+		return
+	case left <= 0:
+		o.die(statusDeadline)
+		return
+	case s.state != running || s.core.CanOpen() != nil:
+		s.outOfIDs()
+		o.bounced()
+		return
+	case o.listSize() > int64(s.core.Peer().MaxHeaderList):
+		o.die(Statusf(Internal, "the header list is larger than the %d bytes that the server takes", s.core.Peer().MaxHeaderList))
+		return
+	}
+	st := o.st
+	st.sess = s
+	block := s.line.requestBlock(s.lane.block[:0], o, left)
+	s.core.Open(&st.h, block, false)
+	s.lane.block = block[:0]
+	st.flags |= headerSent
+	s.tally.opened++
+	s.care.busy, s.care.spoke = true, true
+	o.sure = o.tried
+	if d := st.deadline; d != nil {
+		s.link.SetTimer(&d.timer, d.when)
+	}
+	o.settleOn(s)
+}
+
+// outOfIDs drains a session that has used up its stream identifiers.
+func (s *Session) outOfIDs() {
+	if s.state == running && s.core.CanOpen() == h2.ErrIDs {
+		s.drain("")
+	}
+}
+
+// listSize is the request's header list as RFC 9113, section 6.5.2, counts it,
+// without what every request has.
+func (o *outgoing) listSize() (n int64) {
+	for _, p := range o.header {
+		v := len(p.Value)
+		if strings.HasSuffix(p.Key, binSuffix) {
+			v = base64.RawStdEncoding.EncodedLen(v)
+		}
+		n += int64(len(p.Key) + v + 32)
+	}
+	return n
+}
+
+// requestBlock writes a request's header block. What differs from call to call
+// stays out of the dynamic table.
+func (l *line) requestBlock(dst []byte, o *outgoing, left time.Duration) []byte {
+	r, set := o.st.req, &l.client.set
+	for _, f := range [...]Pair{
+		{":method", "POST"}, {":scheme", set.Scheme}, {":path", r.path}, {":authority", r.authority},
+		{"content-type", r.contentType}, {"te", "trailers"}, {"user-agent", set.UserAgent},
+		{"grpc-accept-encoding", l.client.accepts},
+	} {
+		if f.Value != "" {
+			dst = l.enc.Append(dst, f.Key, f.Value, false)
+		}
+	}
+	if c := o.compressor; c != nil {
+		dst = l.enc.Append(dst, "grpc-encoding", c.Name(), false)
+	}
+	if left != never {
+		var b [12]byte
+		dst = h2.AppendField(dst, "grpc-timeout", string(appendTimeout(b[:0], left)))
+	}
+	for _, p := range o.header {
+		if strings.HasSuffix(p.Key, binSuffix) {
+			dst = h2.AppendField(dst, p.Key, encodeBin(p.Value))
+		} else {
+			dst = l.enc.Append(dst, p.Key, p.Value, false)
+		}
+	}
+	return dst
+}
+
+// CloseSend says that no message of this end follows: the server sees the end
+// behind what is queued. Of a Client's streams only; later calls, and sends, do
+// nothing but answer ErrClosed. Any goroutine.
+func (st *Stream) CloseSend() error {
+	switch {
+	case st.method.out == nil:
+		return ErrNoCall
+	case st.marks.Or(markFinished)&(markFinished|markEnded) != 0, !st.put(opCloseSend, nil):
+		return ErrClosed
+	}
+	return nil
+}
+
+// halfClose sends the end of the request; the queue is empty.
+func (st *Stream) halfClose() {
+	st.flags |= sendEnded
+	st.sess.core.SendData(&st.h, nil, true)
+}
+
+// caller is a client's Session as package h2 sees it. Its methods are called
+// inside Feed.
+type caller Session
+
+// Request does not come: servers open no streams.
+func (k *caller) Request(*h2.Block, bool) {}
+
+// Headers is the response's header or, with end, its trailers.
+func (k *caller) Headers(h *h2.Stream[*Stream], b *h2.Block, end bool) {
+	st := h.Owner
+	o := st.out()
+	o.commit()
+	switch {
+	case st.flags&ended != 0:
+	case b.TooLarge:
+		st.finish(&Status{Code: Internal, Message: "the response's header list is too large"})
+	case end:
+		o.trailed(b)
+	default:
+		o.answered(b)
+	}
+}
+
+// answered takes the response's header.
+func (o *outgoing) answered(b *h2.Block) {
+	st := o.st
+	r := reply{headed: true, contentType: fieldOf(b, "content-type"), encoding: fieldOf(b, "grpc-encoding")}
+	if b.Status != "200" || !isGRPC(r.contentType) {
+		o.foreign = fromHTTP(b.Status, r.contentType)
+		return // its end says the rest
+	}
+	if r.encoding == "identity" {
+		r.encoding = ""
+	}
+	o.codec = o.client.codecs[r.encoding]
+	var fault *Status
+	if r.header, fault = metadataOf(b.Fields); fault != nil {
+		st.finish(fault)
+		return
+	}
+	o.headed(r)
+	if h, ok := st.handler.(Headerer); ok {
+		st.showHeaders(h)
+	}
+}
+
+func (st *Stream) showHeaders(h Headerer) {
+	defer st.guard()
+	if err := h.Headers(st); err != nil {
+		st.finish(StatusOf(err))
+	}
+}
+
+// trailed takes the trailers: with them the stream ends.
+func (o *outgoing) trailed(b *h2.Block) {
+	st := o.st
+	status := o.foreign
+	if status == nil {
+		md, fault := metadataOf(b.Fields)
+		o.mu.Lock()
+		o.reply.trailer = md
+		headed := o.reply.headed
+		if !headed {
+			o.reply.contentType = fieldOf(b, "content-type")
+		}
+		o.mu.Unlock()
+		if status = statusIn(b, headed); fault != nil && status.Code == OK {
+			status = fault
+		}
+	}
+	if status.Code == OK && st.in != nil && st.in.asm.Begun() {
+		status = &Status{Code: Internal, Message: "the response ends inside a message"}
+	}
+	st.responded(status)
+}
+
+// responded ends a stream that the server has ended.
+func (st *Stream) responded(status *Status) {
+	if st.h.State() != h2.Closed {
+		st.sess.core.Reset(&st.h, h2.NoError) // nobody listens there any more
+	}
+	st.ended(status)
+}
+
+// fieldOf returns the value of a block's field, "" when it has none.
+func fieldOf(b *h2.Block, name string) string {
+	for i := range b.Fields {
+		if b.Fields[i].Name == name {
+			return b.Fields[i].Value
+		}
+	}
+	return ""
+}
+
+// statusIn reads the status in trailers or, when there was no header, in the
+// only block of a response.
+func statusIn(b *h2.Block, headed bool) *Status {
+	code := fieldOf(b, "grpc-status")
+	if code == "" {
+		if !headed {
+			return fromHTTP(b.Status, fieldOf(b, "content-type"))
+		}
+		return &Status{Code: Unknown, Message: "the trailers have no grpc-status"}
+	}
+	n, err := strconv.ParseUint(code, 10, 32)
+	if err != nil {
+		return Statusf(Unknown, "a malformed grpc-status: %q", code)
+	}
+	if n == 0 {
+		return statusOK
+	}
+	s := &Status{Code: Code(n), Message: decodeMessage(fieldOf(b, "grpc-message"))}
+	if d := fieldOf(b, "grpc-status-details-bin"); d != "" {
+		// Details that cannot be read are left out.
+		s.Details, _ = base64.RawStdEncoding.DecodeString(strings.TrimRight(d, "="))
+	}
+	return s
+}
+
+// fromHTTP is the status of a response that is not gRPC's, as gRPC's
+// http-grpc-status-mapping.md has it.
+func fromHTTP(status, contentType string) *Status {
+	code := Unknown
+	switch status {
+	case "400":
+		code = Internal
+	case "401":
+		code = Unauthenticated
+	case "403":
+		code = PermissionDenied
+	case "404":
+		code = Unimplemented
+	case "429", "502", "503", "504":
+		code = Unavailable
+	}
+	return Statusf(code, "the response is not gRPC: HTTP status %s, content-type %q", status, contentType)
+}
+
+// foreignText is how much of a response that is not gRPC's is shown.
+const foreignText = 512
+
+// Data is a piece of the response's messages.
+func (k *caller) Data(h *h2.Stream[*Stream], p []byte, end bool) {
+	s, st := (*Session)(k), h.Owner
+	s.measure(len(p))
+	o := st.out()
+	switch {
+	case st.flags&ended != 0:
+	case o.foreign != nil:
+		o.foreign = o.foreign.with(p)
+	default:
+		st.receive(p, false)
+	}
+	st.owed += int32(len(p))
+	st.credit()
+	s.creditConn(len(p))
+	if end && st.flags&ended == 0 {
+		status := o.foreign
+		if status == nil {
+			status = &Status{Code: Internal, Message: "the response has no trailers"}
+		}
+		st.responded(status)
+	}
+}
+
+// with appends what the server has written in place of messages.
+func (s *Status) with(p []byte) *Status {
+	room := max(foreignText-len(s.Message), 0)
+	if room == 0 || len(p) == 0 {
+		return s
+	}
+	text := strings.ToValidUTF8(string(p[:min(room, len(p))]), "?")
+	return &Status{Code: s.Code, Message: s.Message + " " + strings.TrimSpace(text)}
+}
+
+// Reset is the end of a stream by RST_STREAM, of the server's or for its error.
+func (k *caller) Reset(h *h2.Stream[*Stream], code h2.Code, remote bool, why string) {
+	s, st := (*Session)(k), h.Owner
+	s.tally.reset++
+	switch {
+	case !remote:
+		st.ended(&Status{Code: Internal, Message: "the server has broken the protocol: " + why})
+	case code == h2.RefusedStream:
+		st.out().refused(fromH2(code))
+	case code == h2.NoError:
+		st.ended(&Status{Code: Internal, Message: "reset with NO_ERROR"})
+	case code == h2.Cancel && st.out().timeLeft() <= 0:
+		st.ended(statusDeadline) // the server's clock was faster
+	default:
+		st.ended(fromH2(code))
+	}
+}
+
+// refused is a stream that the server has not looked at. It is opened again
+// elsewhere, once, unless the caller has seen something of it.
+func (o *outgoing) refused(status *Status) {
+	o.client.nums.refused.Add(1)
+	if o.tried || o.sure || o.cancelled() != nil {
+		o.st.ended(status)
+		return
+	}
+	o.depart()
+}
+
+// Window is as a server's.
+func (k *caller) Window(h *h2.Stream[*Stream]) { (*sink)(k).Window(h) }
+
+// Settings are the server's. With the first ones the session is ready.
+func (k *caller) Settings(p *h2.PeerSettings) {
+	s := (*Session)(k)
+	(*sink)(k).Settings(p)
+	if p.HeaderTable != s.core.Peer().HeaderTable {
+		s.line.enc.SetTableSize(p.HeaderTable)
+	}
+	s.line.settings(int(min(p.MaxStreams, 1<<30)))
+}
+
+// Ping is the answer to one of ours, or one of the server's, which is answered
+// already.
+func (k *caller) Ping(data [8]byte, ack bool) {
+	if ack && data == flowPing {
+		(*Session)(k).measured(timer.Now())
+	}
+}
+
+// GoAway says that the server takes no more streams, and none above last.
+func (k *caller) GoAway(last uint32, code h2.Code, debug []byte) {
+	s := (*Session)(k)
+	s.line.goAway(code == h2.EnhanceYourCalm && string(debug) == "too_many_pings")
+	s.quit()
+	status := Statusf(Unavailable, "the server has sent GOAWAY: %v, %q", code, debug)
+	for _, h := range s.core.Streams(nil) {
+		if h.ID() > last {
+			s.core.Reset(h, h2.Cancel)
+			h.Owner.out().refused(status)
+		}
+	}
+}
+
+// quit takes no more streams, and ends the session when it has none.
+func (s *Session) quit() {
+	if s.state != running {
+		return
+	}
+	s.state = draining
+	s.tally.drained++
+	now := s.link.Now()
+	c := &s.care
+	c.final, c.graceTo = true, timer.Never
+	if d := s.own.cfg.AgeGrace; d > 0 {
+		c.graceTo = now.Add(d)
+	}
+	s.line.leave()
+	s.arm(now)
+}

@@ -1,0 +1,343 @@
+package stream
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/weir-go/weir/conn"
+)
+
+// Client calls methods of one service, wherever it is served: any number of
+// calls share a few connections, which it makes when they are needed and closes
+// when they are not.
+//
+//	cli := stream.NewClient(rt, stream.ClientConfig{Targets: []conn.Addr{addr}})
+//	st, err := cli.Call(ctx, "/chat.Chat/Talk", stream.CallOptions{})
+//
+//	Call ───┐            ┌─► connection 1 ─► its streams
+//	Start ──┴─► waiting ─┤
+//	                     └─► connection 2, when 1 is full
+//
+// Its methods may be called from any goroutine; those that wait, not from
+// callbacks.
+type Client struct {
+	side
+	rt    *conn.Runtime
+	set   ClientConfig
+	limbo *Session // has no connection: bytes of streams that wait are counted there
+	nums  callCounters
+	last  atomic.Pointer[request] // of the call before: most calls are alike
+
+	life context.Context // of dials; ends with Close
+	end  context.CancelFunc
+
+	mu       sync.Mutex
+	lines    []*line // that are ready, or were
+	sessions int
+	queue    queue
+	calls    int // that have not ended
+	dialing  *attempt
+	turn     int // index of the next target
+	failed   int // dials in a row
+	rounds   int // in which all targets failed
+	cooling  *time.Timer
+	lastErr  error
+	alive    time.Duration // Keepalive.Time, longer when a server has complained
+	closing  bool          // no new calls
+	closed   bool          // and none at all
+	quiet    chan struct{} // closed when closing and the last call has ended
+	gone     chan struct{} // closed when closed and the last connection has ended
+}
+
+// ClientConfig says where a Client finds its servers, and what it allows them.
+// Except for Targets the zero value works.
+type ClientConfig struct {
+	// Config is as a Server's, with these differences: MaxStreams, Enforce and
+	// Workers do nothing; Keepalive.Time 0 is never, and only connections with
+	// calls are pinged, unless PingIdle; MaxIdle 0 is 5 minutes, negative is
+	// never.
+	Config
+
+	Targets   []conn.Addr // servers that are alike: each new connection tries them in turn, behind the one before
+	Authority string      // what servers are asked for. "": the first target's address
+	Scheme    string      // "http" or "https". "": the former, with Connect the latter
+	UserAgent string      // "": weir
+
+	MaxConns    int           // connections at once. 0: 2. Those that a server drains do not count, but there are never more than four times as many
+	MaxWaiting  int           // calls that wait for a connection. 0: 1024. Above: ErrBusy
+	DialTimeout time.Duration // until a connection is ready for calls. 0: 20 s
+	Backoff     Backoff
+	PingIdle    bool // keepalive for connections without calls, too
+
+	// Dialer makes the connections. Its Options are theirs.
+	Dialer conn.Dialer
+
+	// Connect prepares a new connection that is not to be a session as it is,
+	// such as one with TLS. It is called on the connection's loop, as a
+	// conn.Serve. Either it, or what it begins, calls attach on that loop, once,
+	// and becomes the owner of the session that attach returns (see
+	// Client.Attach; nil: it came too late, the connection is to be closed), or
+	// it calls failed. nil: connections are sessions as they are.
+	Connect func(c *conn.Conn, attach func(Link) *Session, failed func(error)) conn.Handler
+}
+
+// Backoff is how long a Client waits after it has tried all its targets in vain:
+// a random time up to a bound that doubles with each round.
+type Backoff struct {
+	Min time.Duration // the first bound. 0: 100 ms
+	Max time.Duration // the last one. 0: 20 s
+}
+
+// CallOptions are what one call may have of its own. The zero value works.
+type CallOptions struct {
+	Header      Metadata      // of the request
+	Timeout     time.Duration // for the call. 0: its context's, if it has one
+	Compressor  string        // of the request's messages, one of Config's Compressors. "": none
+	ContentType string        // "": application/grpc
+	Authority   string        // "": the ClientConfig's
+
+	// WaitForReady lets the call wait for a connection as long as it takes.
+	// Otherwise it fails with Unavailable when all targets have.
+	WaitForReady bool
+
+	MaxRecv, MaxSend int // bytes of a message. 0: Config's
+}
+
+func (cfg *ClientConfig) setDefaults() {
+	zero(&cfg.Keepalive.Time, never)
+	zero(&cfg.MaxIdle, 5*time.Minute)
+	cfg.Config.setDefaults()
+	if cfg.Authority == "" && len(cfg.Targets) > 0 {
+		cfg.Authority = "localhost"
+		if at := cfg.Targets[0]; !at.IsUnix() {
+			cfg.Authority = at.String()
+		}
+	}
+	if cfg.Connect != nil {
+		zero(&cfg.Scheme, "https")
+	}
+	zero(&cfg.Scheme, "http")
+	zero(&cfg.UserAgent, "weir")
+	zero(&cfg.MaxConns, 2)
+	zero(&cfg.MaxWaiting, 1024)
+	zero(&cfg.DialTimeout, 20*time.Second)
+	zero(&cfg.Backoff.Min, 100*time.Millisecond)
+	zero(&cfg.Backoff.Max, 20*time.Second)
+}
+
+// NewClient makes a Client. It connects when it is called. Its owner ends it
+// with Close or Shutdown, before the runtime.
+func NewClient(rt *conn.Runtime, cfg ClientConfig) *Client {
+	cfg.setDefaults()
+	c := &Client{rt: rt, set: cfg, alive: cfg.Keepalive.Time, quiet: make(chan struct{}), gone: make(chan struct{})}
+	c.settle(cfg.Config, true)
+	c.limbo = &Session{own: &c.side}
+	c.life, c.end = context.WithCancel(context.Background())
+	return c
+}
+
+// callee is a Client's stream in one piece.
+type callee struct {
+	st Stream
+	o  outgoing
+	c  call
+}
+
+// make prepares a stream.
+func (c *Client) make(path string, co *CallOptions) (*callee, error) {
+	if service, name, ok := cutPath(path); !ok || service == "" || name == "" {
+		return nil, ErrMethod
+	}
+	for _, p := range co.Header {
+		if !validPair(p) {
+			return nil, ErrMetadata
+		}
+	}
+	x := new(callee)
+	st, o := &x.st, &x.o
+	if co.Compressor != "" {
+		if o.compressor = c.codecs[co.Compressor]; o.compressor == nil {
+			return nil, Statusf(Internal, "no compressor %q is configured", co.Compressor)
+		}
+	}
+	o.st, o.client, o.header, o.wait = st, c, co.Header, co.WaitForReady
+	o.method = Method{MaxRecv: co.MaxRecv, MaxSend: co.MaxSend, own: &c.side, out: o}
+	zero(&o.method.MaxRecv, c.cfg.MaxRecv)
+	zero(&o.method.MaxSend, c.cfg.MaxSend)
+	o.at.Store(c.limbo)
+	st.h.Owner, st.sess, st.method = st, c.limbo, &o.method
+	st.req = c.request(path, co)
+	st.marks.Store(markHeader)
+	if co.Timeout > 0 {
+		o.setTime(co.Timeout)
+	}
+	return x, nil
+}
+
+// request is the part of a header that calls of one method share.
+func (c *Client) request(path string, co *CallOptions) *request {
+	contentType, authority := co.ContentType, co.Authority
+	zero(&contentType, "application/grpc")
+	zero(&authority, c.set.Authority)
+	if r := c.last.Load(); r != nil && r.path == path && r.contentType == contentType && r.authority == authority {
+		return r
+	}
+	r := &request{path: path, authority: authority, contentType: contentType}
+	c.last.Store(r)
+	return r
+}
+
+// onGoroutine stands for the goroutine of a call: its messages are for Recv.
+func onGoroutine(*Stream) error { return nil }
+
+// Call opens a stream for goroutines: SendWait, CloseSend, WaitHeader and Recv.
+// Recv is given io.EOF when the call has ended with OK, otherwise the *Status.
+// When there is no connection with room, Call waits for one, as long as ctx
+// lets it: ErrBusy when MaxWaiting calls do already, a *Status when ctx has
+// ended or no target can be reached, ErrClosed after Close and Shutdown.
+//
+// The stream ends with ctx at the latest. Who does not receive until an error
+// must call Cancel, or end ctx: until then its messages are kept.
+func (c *Client) Call(ctx context.Context, path string, co CallOptions) (*Stream, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, StatusOf(err)
+	}
+	x, err := c.make(path, &co)
+	if err != nil {
+		return nil, err
+	}
+	st, o := &x.st, &x.o
+	o.method.Go = onGoroutine
+	st.flags |= serving
+	x.c.bind(st)
+	if at, ok := ctx.Deadline(); ok && (o.until.IsZero() || at.Before(o.until)) {
+		o.until, x.c.until = at, at
+	}
+	if err := c.begin(o); err != nil {
+		return nil, err
+	}
+	if ctx.Done() != nil {
+		o.watch(context.AfterFunc(ctx, func() { o.cancel(StatusOf(ctx.Err())) }))
+	}
+	if o.begun != nil {
+		<-o.begun
+		if st.marks.Load()&markEnded != 0 {
+			return nil, st.final
+		}
+	}
+	return st, nil
+}
+
+// bind makes c the call of a stream that nobody else knows yet.
+func (c *call) bind(st *Stream) {
+	c.st = st
+	c.received.L, c.room.L = &c.mu, &c.mu
+	if d := st.deadline; d != nil {
+		c.until = d.until
+	}
+	st.call.Store(c)
+}
+
+// Start opens a stream for callbacks of h, on the loop of whatever connection it
+// gets; a stream that gets none is closed on some loop. It never waits: what is
+// sent before the stream is open is queued. With an error h is not called:
+// ErrBusy when MaxWaiting calls wait already, ErrClosed after Close and
+// Shutdown, Unavailable when no target could be reached a moment ago. Any
+// goroutine, callbacks too. h nil: messages are dropped.
+func (c *Client) Start(path string, co CallOptions, h Handler) (*Stream, error) {
+	x, err := c.make(path, &co)
+	if err != nil {
+		return nil, err
+	}
+	x.st.setHandler(h)
+	if err := c.begin(&x.o); err != nil {
+		return nil, err
+	}
+	return &x.st, nil
+}
+
+// WaitHeader waits for the response's header: nil when the response was a status
+// only. The error is that *Status, when it is not OK. Of a Client's streams; not
+// on a loop.
+func (st *Stream) WaitHeader() (Metadata, error) {
+	o := st.method.out
+	if o == nil {
+		return nil, ErrNoCall
+	}
+	o.mu.Lock()
+	if !o.reply.headed && !o.over {
+		if o.answer == nil {
+			o.answer = make(chan struct{})
+		}
+		answer := o.answer
+		o.mu.Unlock()
+		<-answer
+		o.mu.Lock()
+	}
+	r := o.reply
+	o.mu.Unlock()
+	if r.headed {
+		return r.header, nil
+	}
+	return nil, st.final.asError()
+}
+
+// Trailer returns the metadata of the response's trailers; nil before the stream
+// has ended. Of a Client's streams. It is shared: not to be changed.
+func (st *Stream) Trailer() Metadata {
+	if o := st.method.out; o != nil {
+		return o.response().trailer
+	}
+	return nil
+}
+
+// Ended returns how the stream has ended, and whether it has: messages may still
+// wait for Recv. Any goroutine.
+func (st *Stream) Ended() (*Status, bool) {
+	if st.marks.Load()&markEnded == 0 {
+		return nil, false
+	}
+	return st.final, true
+}
+
+// Shutdown takes no new calls, waits until those there are have ended, and
+// closes. When ctx ends first, it closes at once and returns ctx's error. Not on
+// a loop.
+func (c *Client) Shutdown(ctx context.Context) error {
+	c.mu.Lock()
+	c.closing = true
+	c.checkEnd()
+	c.mu.Unlock()
+	select {
+	case <-c.quiet:
+		return c.Close()
+	case <-ctx.Done():
+		c.Close()
+		return ctx.Err()
+	}
+}
+
+// Close ends all calls with Unavailable and closes the connections. It returns
+// when they have gone. Not on a loop. Closing again does nothing.
+func (c *Client) Close() error {
+	var t todo
+	c.mu.Lock()
+	c.closing, c.closed = true, true
+	if c.cooling != nil {
+		c.cooling.Stop()
+		c.cooling = nil
+	}
+	c.failWaiting(&t, &Status{Code: Unavailable, Message: "the client is closed"}, true)
+	lines := append([]*line(nil), c.lines...)
+	c.checkEnd()
+	c.mu.Unlock()
+	c.end()
+	c.do(&t)
+	for _, l := range lines {
+		l.sess.Close()
+	}
+	<-c.gone
+	return nil
+}

@@ -1,0 +1,38 @@
+package stream
+
+import "sync/atomic"
+
+// ClientStats is what a Client has counted, and holds now.
+type ClientStats struct {
+	Stats // of its sessions and streams; Workers, NoWorker and PingAbuse are 0
+
+	Conns   int // ready for calls, or draining
+	Calls   int // that have not ended
+	Waiting int // of them, those that wait for a connection
+
+	Dials      uint64 // connections begun
+	DialErrors uint64 // of them, those that never became ready
+	Connected  uint64 // and those that did
+	Refused    uint64 // streams that a server has not looked at
+	Retries    uint64 // of them, those that were opened again
+	GoAways    uint64 // received
+	Busy       uint64 // calls refused with ErrBusy
+}
+
+type callCounters struct {
+	dials, dialErrors, connected, refused, retries, goAways, busy atomic.Uint64
+}
+
+// Stats returns what has been counted. Any goroutine.
+func (c *Client) Stats() ClientStats {
+	n := &c.nums
+	s := ClientStats{
+		Stats: c.count.stats(&c.held),
+		Dials: n.dials.Load(), DialErrors: n.dialErrors.Load(), Connected: n.connected.Load(),
+		Refused: n.refused.Load(), Retries: n.retries.Load(), GoAways: n.goAways.Load(), Busy: n.busy.Load(),
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s.Conns, s.Calls, s.Waiting = len(c.lines), c.calls, c.queue.n
+	return s
+}

@@ -1,0 +1,558 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"github.com/weir-go/weir/conn"
+	"github.com/weir-go/weir/internal/h2"
+	"github.com/weir-go/weir/timer"
+)
+
+// queue is the calls that wait, by outgoing.next and prev. Guarded by Client.mu.
+type queue struct {
+	head, tail *outgoing
+	n          int
+}
+
+func (q *queue) push(o *outgoing) {
+	if o.prev = q.tail; o.prev == nil {
+		q.head = o
+	} else {
+		o.prev.next = o
+	}
+	q.tail = o
+	q.n++
+}
+
+func (q *queue) pushFirst(o *outgoing) {
+	if o.next = q.head; o.next == nil {
+		q.tail = o
+	} else {
+		o.next.prev = o
+	}
+	q.head = o
+	q.n++
+}
+
+func (q *queue) remove(o *outgoing) {
+	if o.prev == nil {
+		q.head = o.next
+	} else {
+		o.prev.next = o.next
+	}
+	if o.next == nil {
+		q.tail = o.prev
+	} else {
+		o.next.prev = o.prev
+	}
+	o.prev, o.next = nil, nil
+	q.n--
+}
+
+// todo is what was decided with Client.mu held and is done without it.
+type todo struct {
+	open []*outgoing // placed: their sessions are to open them
+	dial *attempt
+	end  []*outgoing // taken off: they end with why
+	why  *Status
+}
+
+func (c *Client) do(t *todo) {
+	for _, o := range t.open {
+		o.knock()
+	}
+	for _, o := range t.end {
+		o.perish(t.why)
+	}
+	if t.dial != nil {
+		t.dial.start()
+	}
+}
+
+// knock leaves the stream with the session it was placed on.
+func (o *outgoing) knock() {
+	if !o.line.sess.put(command{st: o.st, op: opOpen}) {
+		o.bounced()
+	}
+}
+
+// begin finds a place for a new stream, or lets it wait.
+func (c *Client) begin(o *outgoing) error {
+	var t todo
+	c.mu.Lock()
+	l, err := c.enter(o, &t)
+	c.mu.Unlock()
+	if l != nil {
+		o.knock()
+	}
+	c.do(&t)
+	return err
+}
+
+// enter is begin with mu held. It returns the line where there is room at once.
+func (c *Client) enter(o *outgoing, t *todo) (*line, error) {
+	switch {
+	case c.closing:
+		return nil, ErrClosed
+	case len(c.set.Targets) == 0:
+		return nil, &Status{Code: Unavailable, Message: "the client has no targets"}
+	}
+	if c.queue.n == 0 {
+		if l := c.best(nil); l != nil {
+			c.calls++
+			l.take(o)
+			if l.crowded() {
+				c.grow(t, true)
+			}
+			return l, nil
+		}
+	}
+	switch {
+	case c.cooling != nil && !o.wait && !c.hasReady():
+		return nil, c.unavailable()
+	case c.queue.n >= c.set.MaxWaiting:
+		c.nums.busy.Add(1)
+		return nil, ErrBusy
+	}
+	c.calls++
+	if o.method.Go != nil {
+		o.begun = make(chan struct{})
+	}
+	o.place = inQueue
+	o.setAlarm()
+	c.queue.push(o)
+	c.grow(t, true)
+	return nil, nil
+}
+
+// unavailable is what calls end with when no target can be reached.
+func (c *Client) unavailable() *Status {
+	return Statusf(Unavailable, "no connection: %v", c.lastErr)
+}
+
+// hasReady reports whether some connection takes calls, if not now.
+func (c *Client) hasReady() bool {
+	for _, l := range c.lines {
+		if !l.leaving {
+			return true
+		}
+	}
+	return false
+}
+
+// best returns the line with the fewest streams that has room, but not avoid;
+// one whose window is not full is better than any that is. nil: there is none.
+func (c *Client) best(avoid *line) (best *line) {
+	stuck := false
+	for _, l := range c.lines {
+		if l == avoid || l.leaving || l.n >= l.room {
+			continue
+		}
+		s := l.crowded()
+		if best == nil || stuck && !s || s == stuck && l.n < best.n {
+			best, stuck = l, s
+		}
+	}
+	return best
+}
+
+// schedule places what waits, as far as there is room. A stream that was refused
+// goes elsewhere if there is, or can be, another connection.
+func (c *Client) schedule(t *todo) {
+	for o := c.queue.head; o != nil; {
+		next := o.next
+		l := c.best(o.avoid)
+		if l == nil && o.avoid != nil && !c.canGrow() && c.dialing == nil {
+			l = c.best(nil)
+		}
+		if l != nil {
+			c.queue.remove(o)
+			l.take(o)
+			t.open = append(t.open, o)
+		} else if c.best(nil) == nil {
+			break
+		}
+		o = next
+	}
+	if c.queue.n > 0 {
+		c.grow(t, true)
+	}
+}
+
+// canGrow reports whether another connection may be begun.
+func (c *Client) canGrow() bool {
+	n := 0
+	for _, l := range c.lines {
+		if !l.leaving {
+			n++
+		}
+	}
+	return c.dialing == nil && c.cooling == nil && !c.closed && n < c.set.MaxConns && len(c.lines) < 4*c.set.MaxConns
+}
+
+// grow begins another connection if one is wanted and allowed.
+func (c *Client) grow(t *todo, wanted bool) {
+	if !wanted || !c.canGrow() || t.dial != nil {
+		return
+	}
+	c.nums.dials.Add(1)
+	a := &attempt{c: c, target: c.set.Targets[c.turn%len(c.set.Targets)]}
+	c.turn++
+	c.dialing = a
+	t.dial = a
+}
+
+// forget ends a stream that waits and was cancelled.
+func (c *Client) forget(o *outgoing) {
+	c.mu.Lock()
+	waits := o.place == inQueue
+	if waits {
+		c.queue.remove(o)
+		o.place = nowhere
+	}
+	c.mu.Unlock()
+	if waits {
+		o.perish(o.cancelled())
+	}
+}
+
+// bounce takes back a stream that was placed on a session which did not open it.
+func (c *Client) bounce(o *outgoing) {
+	c.mu.Lock()
+	o.offLine()
+	c.mu.Unlock()
+	c.requeue(o)
+}
+
+// departed is told of a stream that a session has been refused.
+func (c *Client) departed(o *outgoing) {
+	c.nums.retries.Add(1)
+	c.mu.Lock()
+	o.avoid = o.line
+	o.offLine()
+	c.mu.Unlock()
+}
+
+// requeue lets a stream wait again, before the others.
+func (c *Client) requeue(o *outgoing) {
+	var t todo
+	c.mu.Lock()
+	why := o.cancelled()
+	switch {
+	case why != nil:
+	case c.closed:
+		why = &Status{Code: Unavailable, Message: "the client is closed"}
+	case c.cooling != nil && !o.wait && !c.hasReady():
+		why = c.unavailable()
+	default:
+		o.place = inQueue
+		o.setAlarm()
+		c.queue.pushFirst(o)
+		c.schedule(&t)
+	}
+	c.mu.Unlock()
+	if why != nil {
+		o.perish(why)
+	}
+	c.do(&t)
+}
+
+// finished is told of every stream that has ended.
+func (c *Client) finished(o *outgoing) {
+	var t todo
+	c.mu.Lock()
+	o.offLine()
+	if o.begun != nil {
+		o.signalBegun()
+	}
+	c.calls--
+	if c.queue.n > 0 {
+		c.schedule(&t)
+	}
+	c.checkEnd()
+	c.mu.Unlock()
+	c.do(&t)
+}
+
+func (o *outgoing) signalBegun() {
+	select {
+	case <-o.begun:
+	default:
+		close(o.begun)
+	}
+}
+
+// offLine takes a stream off the count of its line. Client.mu is held.
+func (o *outgoing) offLine() {
+	if l := o.line; l != nil {
+		l.n--
+	}
+	o.line, o.place = nil, nowhere
+}
+
+// failWaiting takes the calls off that do not wait for ready, or all. mu is held.
+func (c *Client) failWaiting(t *todo, why *Status, all bool) {
+	t.why = why
+	for o := c.queue.head; o != nil; {
+		next := o.next
+		if all || !o.wait {
+			c.queue.remove(o)
+			o.place = nowhere
+			t.end = append(t.end, o)
+		}
+		o = next
+	}
+}
+
+// checkEnd is called with mu held.
+func (c *Client) checkEnd() {
+	if c.closing && c.calls == 0 {
+		closeOnce(c.quiet)
+	}
+	if c.closed && c.calls == 0 && c.sessions == 0 && c.dialing == nil {
+		closeOnce(c.gone)
+	}
+}
+
+func closeOnce(ch chan struct{}) {
+	select {
+	case <-ch:
+	default:
+		close(ch)
+	}
+}
+
+// attempt is a connection that is being made, until its session is ready.
+//
+//	start ─► dial ─► Connect ─► Attach ─► SETTINGS: ready
+//	          └────────┴──────────┴─► failed: the next target, or backoff
+type attempt struct {
+	c      *Client
+	target conn.Addr
+	cancel context.CancelFunc // of the dial's context; set before it begins
+
+	// Guarded by Client.mu.
+	over bool
+	line *line // attached, not ready
+}
+
+func (a *attempt) start() {
+	c := a.c
+	ctx, cancel := context.WithTimeout(c.life, c.set.DialTimeout)
+	a.cancel = cancel
+	context.AfterFunc(ctx, func() { a.fail(context.Cause(ctx)) })
+	serve := func(nc *conn.Conn) conn.Handler {
+		if c.set.Connect != nil {
+			return c.set.Connect(nc, a.attach, a.fail)
+		}
+		if s := a.attach(nc); s != nil {
+			return (*wire)(s)
+		}
+		return nil
+	}
+	if err := c.set.Dialer.Start(ctx, c.rt, a.target, serve, a.fail); err != nil {
+		a.fail(err)
+	}
+}
+
+// attach begins the session. On its loop.
+func (a *attempt) attach(link Link) *Session {
+	c := a.c
+	l := &line{client: c, room: 1, attempt: a}
+	s := &Session{own: &c.side, link: link, line: l}
+	l.sess = s
+	c.mu.Lock()
+	if a.over || a.line != nil || c.closed {
+		c.mu.Unlock()
+		return nil
+	}
+	a.line = l
+	c.sessions++
+	c.mu.Unlock()
+	c.count.sessions.Add(1)
+	s.start()
+	return s
+}
+
+// fail ends an attempt: the next target has its turn or, when all had, the
+// client pauses. Any goroutine; later calls do nothing.
+func (a *attempt) fail(err error) {
+	if !a.finish(err) {
+		return
+	}
+	a.cancel()
+}
+
+func (a *attempt) finish(err error) bool {
+	c := a.c
+	var t todo
+	c.mu.Lock()
+	if a.over {
+		c.mu.Unlock()
+		return false
+	}
+	a.over, c.dialing = true, nil
+	c.nums.dialErrors.Add(1)
+	c.lastErr = err
+	attached := a.line
+	if c.failed++; c.failed%len(c.set.Targets) == 0 {
+		c.pause()
+		if !c.hasReady() {
+			c.failWaiting(&t, c.unavailable(), false)
+		}
+	}
+	c.schedule(&t)
+	c.checkEnd()
+	c.mu.Unlock()
+	if attached != nil {
+		attached.sess.Close()
+	}
+	c.do(&t)
+	return true
+}
+
+// pause begins the backoff. mu is held.
+func (c *Client) pause() {
+	if c.closed {
+		return
+	}
+	bound := c.set.Backoff.Max
+	if shift := min(c.rounds, 30); c.set.Backoff.Min < bound>>shift {
+		bound = c.set.Backoff.Min << shift
+	}
+	c.rounds++
+	c.cooling = time.AfterFunc(rand.N(bound)+1, c.warm)
+}
+
+// warm ends the backoff.
+func (c *Client) warm() {
+	var t todo
+	c.mu.Lock()
+	c.cooling = nil
+	c.schedule(&t)
+	c.mu.Unlock()
+	c.do(&t)
+}
+
+var errNotReady = errors.New("stream: the connection ended before it was ready")
+
+// line is a client's connection.
+type line struct {
+	client  *Client
+	sess    *Session
+	enc     h2.Encoder // of the loop
+	attempt *attempt
+	since   atomic.Int64 // when the connection's send window was used up; 0: it is not
+
+	// Guarded by Client.mu.
+	n       int // streams placed here
+	room    int // how many the server allows
+	ready   bool
+	leaving bool // takes no more
+}
+
+// crowdedAfter is how long a connection's send window is used up before calls
+// look for another one.
+const crowdedAfter = 10 * time.Millisecond
+
+// crowded reports whether the server takes no data on the connection.
+func (l *line) crowded() bool {
+	t := timer.Time(l.since.Load())
+	return t != 0 && timer.Now().Sub(t) > crowdedAfter
+}
+
+// stuck notes whether the send window is used up. On the loop.
+func (l *line) stuck(full bool) {
+	if full {
+		l.since.Store(int64(timer.Now()))
+	} else {
+		l.since.Store(0)
+	}
+}
+
+// take places a stream. Client.mu is held.
+func (l *line) take(o *outgoing) {
+	l.n++
+	o.line, o.place = l, onLine
+	if o.begun != nil {
+		o.signalBegun()
+	}
+}
+
+// settings are the server's; the first ones make the line ready. On the loop.
+func (l *line) settings(room int) {
+	c := l.client
+	var t todo
+	c.mu.Lock()
+	l.room = room
+	first := !l.ready && !l.attempt.over
+	if first {
+		l.ready, l.attempt.over = true, true
+		c.dialing, c.failed, c.rounds = nil, 0, 0
+		c.lines = append(c.lines, l)
+		c.nums.connected.Add(1)
+	}
+	c.schedule(&t)
+	c.mu.Unlock()
+	if first {
+		l.attempt.cancel()
+	}
+	c.do(&t)
+}
+
+// leave takes the line out of use. On the loop.
+func (l *line) leave() {
+	c := l.client
+	var t todo
+	c.mu.Lock()
+	l.leaving = true
+	c.schedule(&t)
+	c.mu.Unlock()
+	c.do(&t)
+}
+
+// goAway is told of GOAWAY; pings says that the server was pinged too often.
+func (l *line) goAway(pings bool) {
+	l.client.nums.goAways.Add(1)
+	if pings {
+		l.client.mu.Lock()
+		l.client.alive = min(l.client.alive, never/2) * 2
+		l.client.mu.Unlock()
+	}
+}
+
+func (c *Client) aliveTime() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.alive
+}
+
+// left is told of a stream that has ended. On the loop.
+func (l *line) left(o *outgoing) { l.client.finished(o) }
+
+// lost is told that the session has gone. On the loop.
+func (l *line) lost(err error) {
+	c := l.client
+	var t todo
+	c.count.sessions.Add(-1)
+	if err == nil {
+		err = errNotReady
+	}
+	l.attempt.fail(err) // if it never was ready
+	c.mu.Lock()
+	c.sessions--
+	for i, x := range c.lines {
+		if x == l {
+			c.lines = append(c.lines[:i], c.lines[i+1:]...)
+			break
+		}
+	}
+	c.schedule(&t)
+	c.checkEnd()
+	c.mu.Unlock()
+	c.do(&t)
+}
