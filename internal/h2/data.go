@@ -100,7 +100,7 @@ func (c *Core[O]) lateData(id uint32) {
 		c.fail(ProtocolError, "5.1", "DATA on an idle stream")
 	default:
 		switch c.past.of(id) {
-		case resetOut, unwanted: // sent before the peer knew
+		case resetOut, unwanted, unknown: // sent before the peer knew, or too long ago to tell
 		default:
 			c.streamErrorID(id, StreamClosed, "5.1", "DATA on a closed stream")
 		}
