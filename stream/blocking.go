@@ -82,6 +82,7 @@ func (st *Stream) serve() {
 		if v := recover(); v != nil {
 			st.panicked(v, debug.Stack())
 		}
+		c.takeBack()
 		if c.detach != nil && d.status.Code == OK {
 			d = c.detach
 		}
@@ -241,10 +242,7 @@ func (st *Stream) Recv() ([]byte, error) {
 // received, which the receiver says by coming back for the next, and reports
 // whether it did. mu is held.
 func (c *call) finishFirst() bool {
-	if c.lent != nil {
-		c.lent.Release()
-		c.lent = nil
-	}
+	c.takeBack()
 	b := c.first
 	if b == nil || b.packed && b.at < len(b.b) || !b.packed && !b.taken {
 		return false
@@ -257,14 +255,29 @@ func (c *call) finishFirst() bool {
 	return true
 }
 
-// open decompresses a message that the receiver has taken, and lends it.
+// takeBack ends the loan of what Recv has decompressed last. By the receiver.
+func (c *call) takeBack() {
+	if b := c.lent; b != nil {
+		c.lent = nil
+		c.st.sess.release(cap(b.b))
+		b.Release()
+	}
+}
+
+// open decompresses a message that the receiver has taken, and lends it. What
+// was small on the wire need not be any more: it counts.
 func (c *call) open(m []byte) ([]byte, error) {
-	b, status := c.st.inflate(m)
+	var b *Buffer
+	status := statusCrowded
+	if !c.st.sess.crowded() {
+		b, status = c.st.inflate(m)
+	}
 	if status != nil {
 		c.st.Finish(status)
 		return nil, status
 	}
 	c.lent = b
+	c.st.sess.hold(cap(b.b))
 	return b.Bytes(), nil
 }
 

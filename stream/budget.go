@@ -29,20 +29,57 @@ func (s *Session) releaseIn(n int) { s.holdIn(-n) }
 // over reports whether the session holds more than it may: more than its
 // budget or, when the server's is used up, than its share of that.
 func (s *Session) over() bool {
-	held, cfg := s.held.Load(), &s.own.cfg
-	if held > cfg.SessionBudget {
-		return true
-	}
+	return s.held.Load() > s.allowance()
+}
+
+// allowance is how much the session may hold.
+func (s *Session) allowance() int64 {
+	cfg := &s.own.cfg
 	if s.own.held.Load() <= cfg.ServerBudget {
+		return cfg.SessionBudget
+	}
+	return min(cfg.SessionBudget, cfg.ServerBudget/max(s.own.count.sessions.Load(), 1))
+}
+
+// crowded reports whether the session gets no new streams for what is held: by
+// the server as a whole, or by the session, when it has taken more than its share
+// of a budget of which half is used. So one session alone leaves room for others.
+// Any goroutine.
+func (s *Session) crowded() bool {
+	cfg, all := &s.own.cfg, s.own.held.Load()
+	switch {
+	case all > cfg.ServerBudget:
+		return true
+	case all <= cfg.ServerBudget/2:
 		return false
 	}
-	return held > cfg.ServerBudget/max(s.own.count.sessions.Load(), 1)
+	return s.held.Load() > cfg.ServerBudget/2/max(s.own.count.sessions.Load(), 1)
+}
+
+// growing counts a session's messages that are not complete. They hold bytes
+// that nobody can let go of before the rest has come, and the rest does not come
+// while the window is withheld: together they must not use the budget up. One
+// alone may, up to MaxRecv.
+type growing struct {
+	messages int
+	bytes    int64 // of storage
+}
+
+// grew counts n more bytes of a message that is not complete; false when it is
+// too much and the message's stream must end. n below 0: it is complete, or
+// dropped.
+func (s *Session) grew(messages, n int) bool {
+	s.growing.messages += messages
+	s.growing.bytes += int64(n)
+	s.holdIn(n)
+	return n <= 0 || s.growing.messages == 1 || s.growing.bytes <= s.allowance()
 }
 
 // creditConn opens the connection's window by n received bytes, or withholds
 // them.
 func (s *Session) creditConn(n int) {
-	if s.withheld == 0 && !(s.held.Load() > 0 && s.over()) {
+	alone := s.growing.messages == 1 && s.growing.bytes == s.held.Load()
+	if s.withheld == 0 && (alone || s.held.Load() == 0 || !s.over()) {
 		s.core.ConsumeConn(n)
 		return
 	}

@@ -178,7 +178,7 @@ func (st *Stream) finish(status *Status) {
 	st.final = status
 	st.dropIn()
 	if st.head == nil {
-		st.conclude()
+		st.sess.depart(st)
 	}
 }
 
@@ -203,6 +203,7 @@ func (st *Stream) ended(status *Status) {
 	st.dropQueue()
 	st.dropIn()
 	st.stopDeadline()
+	st.req.unuse(s)
 	s.tally.ended(status)
 	if o := st.out(); o != nil {
 		o.ended()

@@ -15,7 +15,7 @@ type care struct {
 	born     timer.Time
 	heard    timer.Time // when bytes came last
 	pinged   timer.Time // when our keepalive PING went out; 0: none is
-	block    timer.Time // when the header block that is not complete began; 0: none
+	block    timer.Time // when the header block or the frame that is not complete began; 0: none
 	idle     timer.Time // since when there is no stream; 0: there is one
 	maxAge   timer.Time // when the session is old; Never: it does not age
 	final    bool       // draining: the last GOAWAY is out
@@ -97,11 +97,19 @@ func (s *Session) aliveTime() time.Duration {
 	return s.own.cfg.Keepalive.Time
 }
 
-// blockBegan notes that a header block is not complete.
-func (s *Session) blockBegan() {
-	if s.care.block == 0 {
-		s.care.block = s.link.Now()
-		s.arm(s.care.block)
+// unfinished notes since when a header block is not complete, or a frame: what
+// Feed has left of the bytes it was given is one, other than DATA. used are the
+// bytes of all that it has consumed.
+func (s *Session) unfinished(used, all int) {
+	c := &s.care
+	switch began := c.block; {
+	case !s.core.InBlock() && used == all:
+		c.block = 0
+	case began == 0:
+		c.block = s.link.Now()
+		s.arm(c.block)
+	case !s.core.InBlock() && used > 0: // the one before is complete
+		c.block = s.link.Now()
 	}
 }
 
@@ -128,9 +136,6 @@ func (k *caretaker) Fire(now timer.Time) {
 
 func (s *Session) look(now timer.Time) {
 	c, cfg := &s.care, &s.own.cfg
-	if !s.core.InBlock() {
-		c.block = 0
-	}
 	if c.busy {
 		c.idle = 0
 		if s.core.Len() == 0 {
@@ -143,7 +148,7 @@ func (s *Session) look(now timer.Time) {
 		s.fail(h2.SettingsTimeout, "no SETTINGS in time")
 	case c.block != 0 && now >= c.block.Add(cfg.HeaderTimeout):
 		s.tally.slow++
-		s.fail(h2.EnhanceYourCalm, "a header block takes too long")
+		s.fail(h2.EnhanceYourCalm, s.slowWhat())
 	case c.pinged != 0 && c.heard >= c.pinged:
 		c.pinged = 0
 	case c.pinged != 0 && now >= c.pinged.Add(cfg.Keepalive.Timeout):
@@ -159,6 +164,13 @@ func (s *Session) look(now timer.Time) {
 		s.core.Ping(alivePing)
 	}
 	s.lookAtAge(now)
+}
+
+func (s *Session) slowWhat() string {
+	if s.core.InBlock() {
+		return "a header block takes too long"
+	}
+	return "a frame takes too long"
 }
 
 func (s *Session) lookAtAge(now timer.Time) {

@@ -19,12 +19,12 @@ type Config struct {
 	ConnWindow   int // and on all streams of a session. 0: 1 MiB
 	MaxWindow    int // to which both grow where bandwidth and delay ask for it. 0: 4 MiB; at least the others
 
-	SessionBudget int64 // bytes of a session's messages that wait: to be complete, to be received, to be sent. 0: 8 MiB. Above: the session's peer is slowed down; above twice as much the session ends
-	ServerBudget  int64 // the same for all sessions together. 0: 256 MiB. Above: new streams end with ResourceExhausted, and sessions with more than their share are slowed down
+	SessionBudget int64 // bytes of a session's messages that wait: to be complete, to be received, to be sent. 0: 8 MiB, at least twice MaxRecv. Above: the session's peer is slowed down, and of messages that it has begun at once those that do not fit end with ResourceExhausted; above twice as much the session ends
+	ServerBudget  int64 // the same for all sessions together. 0: 256 MiB. Above: new streams end with ResourceExhausted, and sessions with more than their share are slowed down; above half of it, new streams of sessions with more than their share end so
 
 	MaxHeaderList int           // bytes of a header list, as RFC 9113, section 6.5.2, counts. 0: 16 KiB. Above: ResourceExhausted
 	ControlLimit  int           // bytes of answers to control frames that a peer does not read. 0: 64 KiB. Above: the session ends with ENHANCE_YOUR_CALM
-	HeaderTimeout time.Duration // for the preface with the first SETTINGS, and for a header block, to be complete. 0: 10 s. Then the session ends
+	HeaderTimeout time.Duration // for the preface with the first SETTINGS, for a header block, and for a frame other than DATA, to be complete. 0: 10 s. Then the session ends
 
 	Keepalive Keepalive
 	Enforce   Enforcement
@@ -62,7 +62,7 @@ func (c *Config) setDefaults() {
 	zero(&c.ConnWindow, 1<<20)
 	zero(&c.MaxWindow, 4<<20)
 	c.MaxWindow = max(c.MaxWindow, c.StreamWindow, c.ConnWindow)
-	zero(&c.SessionBudget, 8<<20)
+	zero(&c.SessionBudget, max(8<<20, 2*int64(c.MaxRecv)))
 	zero(&c.ServerBudget, 256<<20)
 	zero(&c.MaxHeaderList, 16<<10)
 	zero(&c.ControlLimit, 64<<10)

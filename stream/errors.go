@@ -26,6 +26,10 @@ var (
 	errGrace = errors.New("stream: session: its time is up")
 )
 
+// errCrowded ends a stream whose message does not fit beside the others that the
+// session's peer has begun.
+var errCrowded = errors.New("stream: too much has begun")
+
 // fromH2 says which status a stream has that ended with a code of HTTP/2, as
 // the gRPC protocol maps them.
 func fromH2(c h2.Code) *Status {

@@ -24,6 +24,7 @@ func (k *sink) Request(b *h2.Block, end bool) {
 	s.tally.opened++
 	s.care.busy = true
 	st.req = s.request(b)
+	st.req.use(s)
 	timeout, ok := timeoutOf(b)
 	switch {
 	case st.req.status != "" && !end:
@@ -51,9 +52,9 @@ func (st *Stream) begin(timeout time.Duration, end bool) {
 	}
 	st.method = m
 	switch {
-	case s.own.held.Load() > s.own.cfg.ServerBudget:
+	case s.crowded() || s.fat > s.own.cfg.SessionBudget:
 		s.tally.overBudget++
-		st.finish(&Status{Code: ResourceExhausted, Message: "the server's byte budget is used up"})
+		st.finish(statusCrowded)
 		return
 	case timeout <= 0:
 		st.finish(statusDeadline)
@@ -197,17 +198,29 @@ func (st *Stream) assemble(p []byte) (used int, done bool, err error) {
 	a := &st.in.asm
 	before := a.Held()
 	used, done, err = a.Add(p, st.method.MaxRecv)
-	st.sess.holdIn(a.Held() - before)
+	first := 0
+	if before == 0 && a.Held() > 0 {
+		first = 1
+	}
+	if !st.sess.grew(first, a.Held()-before) && err == nil {
+		err = errCrowded
+	}
 	return used, done, err
+}
+
+// shrink lets go of what a message that is not complete holds.
+func (st *Stream) shrink() {
+	if n := st.in.asm.Held(); n > 0 {
+		st.sess.grew(-1, -n)
+	}
 }
 
 // assembledOne delivers a message that came in pieces.
 func (st *Stream) assembledOne(last bool) {
 	a := &st.in.asm
 	_, compressed := a.Message()
-	n := a.Held()
+	st.shrink()
 	b := assembled(a.Take(), compressed)
-	st.sess.releaseIn(n)
 	st.tidyIn()
 	if c := st.receiver(); c != nil {
 		st.sess.tally.received++
@@ -230,7 +243,7 @@ func (st *Stream) dropIn() {
 	if st.in == nil {
 		return
 	}
-	st.sess.releaseIn(st.in.asm.Held())
+	st.shrink()
 	st.in.asm.Reset()
 	if b := st.in.first; b != nil {
 		st.sess.releaseIn(cap(b.b))
@@ -241,8 +254,13 @@ func (st *Stream) dropIn() {
 
 // badMessage ends the stream for a prefix that is wrong.
 func (st *Stream) badMessage(err error) {
-	if err == h2.ErrMessageSize {
+	switch err {
+	case h2.ErrMessageSize:
 		st.finish(Statusf(ResourceExhausted, "received message larger than max (%d)", st.method.MaxRecv))
+		return
+	case errCrowded:
+		st.sess.tally.overBudget++
+		st.finish(&Status{Code: ResourceExhausted, Message: "the session's byte budget is used up by messages that are not complete"})
 		return
 	}
 	st.finish(&Status{Code: Internal, Message: err.Error()})

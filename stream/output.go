@@ -14,18 +14,34 @@ const turnSize = 16 << 10
 // list is a queue of streams, by Stream.next.
 type list struct{ head, tail *Stream }
 
+// push puts a stream at the end, which must stand in no list.
+func (l *list) push(st *Stream) {
+	st.flags |= queuedUp
+	if l.tail == nil {
+		l.head = st
+	} else {
+		l.tail.next = st
+	}
+	l.tail = st
+}
+
+// pop takes the first one, which must be there.
+func (l *list) pop() *Stream {
+	st := l.head
+	if l.head = st.next; l.head == nil {
+		l.tail = nil
+	}
+	st.next = nil
+	st.flags &^= queuedUp
+	return st
+}
+
 // join puts a stream at the end of the run list, if it does not stand there.
 func (s *Session) join(st *Stream) {
-	if st.flags&(queuedUp|ended) != 0 {
-		return
+	if st.flags&(queuedUp|ended) == 0 {
+		st.flags &^= stalled
+		s.run.push(st)
 	}
-	st.flags = st.flags&^stalled | queuedUp
-	if s.run.tail == nil {
-		s.run.head = st
-	} else {
-		s.run.tail.next = st
-	}
-	s.run.tail = st
 }
 
 // setFull notes whether the connection's send window is used up. A client wants
@@ -46,14 +62,15 @@ func (s *Session) joinFirst(st *Stream) {
 	s.run.head = st
 }
 
-func (s *Session) leave() *Stream {
-	st := s.run.head
-	if s.run.head = st.next; s.run.head == nil {
-		s.run.tail = nil
+// depart sends a stream's end, or leaves that until the link takes more: no end
+// is framed for a peer that does not read. Until then the stream counts.
+func (s *Session) depart(st *Stream) {
+	switch {
+	case s.open():
+		st.conclude()
+	case st.flags&queuedUp == 0: // otherwise its turn comes
+		s.ends.push(st)
 	}
-	st.next = nil
-	st.flags &^= queuedUp
-	return st
 }
 
 // open reports whether more may be framed now; output that has grown large is
@@ -70,8 +87,13 @@ func (s *Session) open() bool {
 // what they send has its turns too.
 func (s *Session) pump() {
 	for range 8 {
+		for s.ends.head != nil && s.open() {
+			if st := s.ends.pop(); st.flags&ended == 0 {
+				st.conclude()
+			}
+		}
 		for s.run.head != nil && !s.full && s.open() {
-			s.turn(s.leave())
+			s.turn(s.run.pop())
 		}
 		if len(s.told) == 0 {
 			return
@@ -181,6 +203,8 @@ func (s *Session) sendPiece(st *Stream, p *conn.Shared) {
 	s.spill()
 	if s.blocked || s.link.AppendShared(p) != nil {
 		s.core.Out = append(s.core.Out, p.Bytes()...) // it comes behind what could not leave
+	} else {
+		s.unread.written += int64(n)
 	}
 	if st.head.at += n; st.head.unsent() == 0 {
 		st.sentHead()
@@ -362,6 +386,7 @@ func (s *Session) write(p []byte) {
 		return
 	}
 	n, err := s.link.Write(p)
+	s.unread.written += int64(n)
 	switch {
 	case n == len(p):
 		s.blocked = s.link.Room() <= 0

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unsafe"
 
 	"github.com/weir-go/weir/internal/h2"
 )
@@ -20,6 +21,30 @@ type request struct {
 	header                       []byte     // the block of an answer without metadata
 	fault                        *Status    // why it cannot be served
 	status                       string     // HTTP's, when it is not even gRPC
+	size                         int        // bytes that count against the budgets, as long as streams use it
+	users                        int        // streams that do; the loop's
+}
+
+// freeRequest is how many bytes of a request's header are part of the price of a
+// stream. Only what is larger is counted.
+const freeRequest = 1 << 10
+
+// use counts a stream that has the request, unuse takes it off.
+func (r *request) use(s *Session) {
+	if r.users++; r.users == 1 && r.size > 0 {
+		s.fat += int64(r.size)
+		s.hold(r.size)
+	}
+}
+
+func (r *request) unuse(s *Session) {
+	if r == nil {
+		return // a stream that this end has opened
+	}
+	if r.users--; r.users == 0 && r.size > 0 {
+		s.fat -= int64(r.size)
+		s.release(r.size)
+	}
 }
 
 // timeoutOf returns the request's grpc-timeout; ok is false when it is no
@@ -104,10 +129,24 @@ func (r *request) read(b *h2.Block, srv *Server) *Status {
 			return Statusf(Unimplemented, "grpc: Decompressor is not installed for grpc-encoding %q", r.encoding)
 		}
 	}
+	r.weigh(b)
 	r.fields = slices.DeleteFunc(slices.Clone(b.Fields), func(f h2.Field) bool { return f.Name == "grpc-timeout" })
 	var fault *Status
 	r.md, fault = metadataOf(r.fields)
 	return fault
+}
+
+// weigh finds out what keeping the fields costs: their strings, and an entry in
+// each of two lists.
+func (r *request) weigh(b *h2.Block) {
+	const entries = int(unsafe.Sizeof(h2.Field{}) + unsafe.Sizeof(Pair{}))
+	n := len(b.Path)
+	for i := range b.Fields {
+		n += len(b.Fields[i].Name) + len(b.Fields[i].Value) + entries
+	}
+	if n > freeRequest {
+		r.size = n
+	}
 }
 
 // metadataOf makes the user's view of a header's fields.

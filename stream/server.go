@@ -131,6 +131,7 @@ func (s *Server) find(path string) (*Method, *Status) {
 	if s.other != nil {
 		return s.other, nil
 	}
+	path = clip(path)
 	service, method, ok := cutPath(path)
 	switch {
 	case !ok:
@@ -139,6 +140,16 @@ func (s *Server) find(path string) (*Method, *Status) {
 		return nil, Statusf(Unimplemented, "unknown method %v for service %v", method, service)
 	}
 	return nil, Statusf(Unimplemented, "unknown service %v", service)
+}
+
+// clip shortens a path that is told to the peer: an answer must not be many
+// times as long as its question, which may be one byte of HPACK.
+func clip(path string) string {
+	const most = 256
+	if len(path) > most {
+		return path[:most] + "..."
+	}
+	return path
 }
 
 // Serve makes the handler of a connection; it is a conn.Serve. After Shutdown

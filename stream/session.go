@@ -34,10 +34,14 @@ type Session struct {
 	full     bool      // the connection's send window is used up; see setFull
 	revive   bool      // the peer has raised its initial window: stalled streams may go on
 	rest     []byte    // framed, not accepted by the link yet
+	unread   unread    // answers that the peer may not have read
 	run      list      // streams with something to send, each once
+	ends     list      // those with nothing left but their end, which the link has not taken
 	told     []*Stream // whose handlers wait for Drained, and are to be told
 	last     *request  // of the stream before: most requests of a session are alike
 	withheld int       // received bytes for which the connection's window was not opened yet
+	growing  growing   // messages that are not complete
+	fat      int64     // bytes of requests' headers that count
 	tally    tally     // counted since the last flush
 	care     care      // times: keepalive, age, idleness
 	flow     flow      // estimate of bandwidth and delay
@@ -119,8 +123,8 @@ func (s *Session) Feed(p []byte) (n int, err error) {
 	s.begin()
 	s.care.heard = s.link.Now()
 	n, err = s.core.Feed(int64(s.care.heard), p)
-	if err == nil && s.core.InBlock() {
-		s.blockBegan()
+	if err == nil {
+		s.unfinished(n, len(p))
 	}
 	s.flush()
 	return n, err
@@ -232,9 +236,7 @@ func (s *Session) tend() {
 		s.tend()
 		return
 	}
-	if !s.blocked && s.link.Pending() == 0 {
-		s.core.ResetReplies()
-	} else if s.core.Replies() > s.own.cfg.ControlLimit {
+	if s.answersWait() {
 		s.fail(h2.EnhanceYourCalm, "answers are not read")
 		s.tend()
 		return
@@ -243,6 +245,40 @@ func (s *Session) tend() {
 		s.close(ErrClosed)
 	}
 }
+
+// unread follows the answers to control frames on their way out. Nobody tells
+// when a certain byte has left, only how many have not; so what was put out
+// before a mark has left when everything before the mark has.
+type unread struct {
+	written int64 // bytes that the link has accepted
+	mark    int64 // a position among them, or to come
+	older   int   // bytes of answers before it
+}
+
+// answersWait reports whether more answers wait to leave than may, or more
+// output of whatever kind than a peer that reads could leave behind.
+func (s *Session) answersWait() bool {
+	u, cfg, pending := &s.unread, &s.own.cfg, int64(s.link.Pending())
+	switch {
+	case !s.blocked && pending == 0:
+		s.core.ResetReplies()
+		*u = unread{}
+		return false
+	case u.written-pending >= u.mark:
+		u.mark, u.older = u.written+int64(len(s.rest)), s.core.Replies()
+		s.core.ResetReplies()
+	}
+	if u.older+s.core.Replies() > cfg.ControlLimit {
+		return true
+	}
+	// Besides answers, a server's streams leave RST_STREAM and headers behind.
+	return s.srv != nil && len(s.rest) > restSize+cfg.ControlLimit+restEach*cfg.MaxStreams
+}
+
+const (
+	restSize = 4 * scratchSize // what one flush may leave, with a frame and a header on top
+	restEach = 64              // for each stream: RST_STREAM, a header
+)
 
 // Remote returns the peer's address, Local this end's.
 func (s *Session) Remote() conn.Addr { return s.link.Remote() }
