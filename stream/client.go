@@ -138,6 +138,9 @@ func NewClient(rt *conn.Runtime, cfg ClientConfig) *Client {
 	return c
 }
 
+// Authority returns what servers are asked for.
+func (c *Client) Authority() string { return c.set.Authority }
+
 // callee is a Client's stream in one piece.
 type callee struct {
 	st Stream
@@ -282,6 +285,13 @@ func (st *Stream) WaitHeader() (Metadata, error) {
 		return r.header, nil
 	}
 	return nil, st.final.asError()
+}
+
+// HasHeader reports whether the response's header is here. A response that is
+// only a status has none.
+func (st *Stream) HasHeader() bool {
+	o := st.method.out
+	return o != nil && o.response().headed
 }
 
 // Trailer returns the metadata of the response's trailers; nil before the stream

@@ -38,8 +38,8 @@ func (r *request) use(s *Session) {
 }
 
 func (r *request) unuse(s *Session) {
-	if r == nil {
-		return // a stream that this end has opened
+	if s.line != nil {
+		return // a stream that this end has opened: its request is the caller's
 	}
 	if r.users--; r.users == 0 && r.size > 0 {
 		s.fat -= int64(r.size)

@@ -85,8 +85,14 @@ func (st *Stream) Method() string { return st.req.path }
 // Authority returns the host that the peer has asked for.
 func (st *Stream) Authority() string { return st.req.authority }
 
-// ContentType returns the request's content-type.
-func (st *Stream) ContentType() string { return st.req.contentType }
+// ContentType returns the content-type of the peer's header: the request's or,
+// of a Client's stream, the response's as far as it is here.
+func (st *Stream) ContentType() string {
+	if o := st.out(); o != nil {
+		return o.response().contentType
+	}
+	return st.req.contentType
+}
 
 // Header returns the peer's metadata: the request's or, of a Client's stream, the
 // response's as far as it is here (see WaitHeader). It is shared: not to be
