@@ -20,12 +20,14 @@ package arch
 const (
 	bbolt      = "go.etcd.io/bbolt"
 	gocron     = "github.com/netresearch/go-cron"
+	backoff    = "github.com/cenkalti/backoff/v5"
 	ants       = "github.com/panjf2000/ants/v2"
 	goleak     = "go.uber.org/goleak"
 	hpack      = "golang.org/x/net/http2/hpack"
 	porcupine  = "github.com/anishathalye/porcupine"
 	prometheus = "github.com/prometheus/client_golang"
 	protobuf   = "google.golang.org/protobuf"
+	xrate      = "golang.org/x/time/rate"
 	xsys       = "golang.org/x/sys"
 )
 
@@ -106,6 +108,9 @@ var may = map[string]row{
 	"saga/sagatest":  {module: list("saga")},
 	"sched":          {module: list("timer")},
 	"sched/pool.go":  {others: list(ants)},
+	"sched/queue.go": {others: list(xrate)},
+	"sched/gate.go":  {others: list(xrate)},
+	"sched/retry.go": {others: list(backoff)},
 	"sched/cron.go":  {others: list(gocron)},
 
 	"sched/boltstate": {module: list("sched", "internal/groupcommit"), others: list(bbolt)},
