@@ -1,0 +1,415 @@
+package sched
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/weir-go/weir/timer"
+)
+
+// Config says how a Scheduler is made. The zero value works.
+type Config struct {
+	// Clock is what time is told by. Nil: one made of Timer, whose Pool and
+	// Stepped are not used.
+	Clock Clock
+	Timer timer.ClockConfig
+
+	// Apart is the least time between two wake-ups of the clock: what is due in
+	// between is late by no more than that, and decided together. Zero: 500 µs,
+	// negative: none.
+	Apart time.Duration
+
+	// Pool runs the bodies. Nil: one of the Scheduler's own. Workers is how many
+	// run at once; zero: what the Pool says (Workers() int), or else 256.
+	Pool    Pool
+	Workers int
+
+	// Replaced is how many orphans may have their place taken by another
+	// (ReplaceSlot). Zero: 16, negative: none.
+	Replaced int
+
+	Tasks   int // that may be there at once. Zero: 2 million
+	Waiting int // runs that may wait in a queue that says nothing else. Zero: 65,536
+	Ledger  int // lines that are kept. Zero: 10,000
+	Series  int // that are measured, at most. Zero: 1,000
+
+	Queues    []Queue
+	Resources []Resource
+
+	State State // for jobs that are Durable
+	Guard Guard // for jobs that are Guarded
+
+	// Line is told every line of the ledger, on the goroutine that wrote it,
+	// which goes on with its work afterwards: workers, or the clock's. Lines of
+	// several goroutines may come in another order than they were written.
+	Line func(Line)
+}
+
+// A Scheduler lets jobs run when they are due. Its methods may be called from any
+// goroutine. Who made it closes it.
+type Scheduler struct {
+	cfg   Config
+	clock Clock
+	pool  Pool
+	own   *antsPool // nil if the pool is another's
+	loop  func()    // work, made once
+	begun timer.Time
+
+	// Guarded by mu, which is held for lines of code, never for another's.
+	mu     sync.Mutex
+	wheel  wheel
+	due    []due
+	kick   timer.Timer
+	asleep timer.Time // when the clock was told to wake
+	woke   timer.Time // when it did
+	bases  bases
+
+	tasks     int
+	ids       uint64
+	names     map[string]*Task
+	groups    map[<-chan struct{}]*group
+	plain     *spec // of one-shots that say nothing
+	queues    map[string]*queue
+	resources map[string]*gate
+	series    map[[2]string]*series
+	ledger    ledger
+	told      []Line
+	count     Stats
+
+	ready   [levels]list // runs that are new
+	again   [levels]list // runs that a gate has let go on
+	readied int          // in both
+	turn    uint64
+
+	workers   int // sent for, or at work
+	executing int // bodies, with orphans
+	replaced  int // orphans whose place was taken
+	open      int // occasions that have no line yet
+	orphans   map[*run]struct{}
+
+	dispatching bool // somebody decides what is due
+	recall      bool // and is to look again
+	coming      bool // a worker is on its way
+	paused      bool
+	closing     bool // nothing new begins to be due
+	cancelled   bool // and what is under way is told to end
+
+	watchers []watcher
+	ended    chan struct{} // Close is through
+	once     sync.Once
+	err      error // of Close
+}
+
+// New makes a Scheduler and starts its clock.
+func New(cfg Config) (*Scheduler, error) {
+	s := &Scheduler{cfg: cfg, clock: cfg.Clock, pool: cfg.Pool, asleep: timer.Never,
+		names: make(map[string]*Task), groups: make(map[<-chan struct{}]*group),
+		queues: make(map[string]*queue), resources: make(map[string]*gate),
+		series: make(map[[2]string]*series), orphans: make(map[*run]struct{}), ended: make(chan struct{})}
+	s.loop = s.work
+	s.kick.Init((*kicker)(s))
+	s.cfg.settle()
+	s.ledger.most = s.cfg.Ledger
+	if err := s.furnish(); err != nil {
+		return nil, err
+	}
+	if s.clock == nil {
+		s.clock = newRealClock(cfg.Timer)
+	}
+	if s.pool == nil {
+		p, err := newPool()
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+		}
+		s.own, s.pool = p, p
+	}
+	s.mu.Lock() // the clock may call at once
+	err := s.clock.Start(s.wake, s.stepped)
+	if err == nil {
+		s.woke = s.clock.Now().Add(-s.cfg.Apart)
+		s.measure(s.clock.Now())
+		s.bases.steady = s.bases.wall
+	}
+	s.mu.Unlock()
+	if err != nil {
+		if s.own != nil {
+			s.own.Close()
+		}
+		return nil, err
+	}
+	return s, nil
+}
+
+// settle fills in what was left open.
+func (cfg *Config) settle() {
+	if w, ok := cfg.Pool.(interface{ Workers() int }); ok && cfg.Workers <= 0 {
+		cfg.Workers = w.Workers()
+	}
+	if cfg.Workers <= 0 {
+		cfg.Workers = 256
+	}
+	cfg.Apart = max(or(cfg.Apart, 500*time.Microsecond), 0)
+	cfg.Replaced = max(or(cfg.Replaced, 16), 0)
+	cfg.Tasks = max(or(cfg.Tasks, 2_000_000), 1)
+	cfg.Waiting = max(or(cfg.Waiting, 1<<16), 1)
+	cfg.Ledger = max(or(cfg.Ledger, 10_000), 1)
+	cfg.Series = max(or(cfg.Series, 1000), 1)
+}
+
+// furnish makes queues and resources.
+func (s *Scheduler) furnish() error {
+	for _, q := range s.cfg.Queues {
+		if _, err := s.newQueue(q); err != nil {
+			return err
+		}
+	}
+	if s.queues[""] == nil {
+		if _, err := s.newQueue(Queue{}); err != nil {
+			return err
+		}
+	}
+	for _, r := range s.cfg.Resources {
+		if r.N < 1 || r.Name == "" || s.resources[r.Name] != nil {
+			return config("resource %q: %d of them, or twice", r.Name, r.N)
+		}
+		s.resources[r.Name] = s.newGate(r.Name, r.N)
+	}
+	plain, err := s.specify(Job{Do: func(context.Context, Fire) error { return nil }})
+	s.plain = plain
+	return err
+}
+
+// specify makes a spec of a Job.
+func (s *Scheduler) specify(j Job) (*spec, error) {
+	if err := j.settle(); err != nil {
+		return nil, err
+	}
+	if j.Durable && s.cfg.State == nil || j.Guarded && s.cfg.Guard == nil {
+		return nil, config("job %q: durable without a State, or guarded without a Guard", j.Name)
+	}
+	if j.Trigger != nil {
+		if err := Check(j.Trigger); err != nil {
+			return nil, err
+		}
+	}
+	x := &spec{Job: j, steady: j.Trigger == nil || steady(j.Trigger)}
+	if x.queue = s.queues[j.Queue]; x.queue == nil {
+		return nil, config("job %q: no queue %q", j.Name, j.Queue)
+	}
+	x.claims = []claim{{x.queue.gate, 1}}
+	for _, n := range j.Needs {
+		g := s.resources[n.Resource]
+		if g == nil || n.N < 0 || n.N > g.total {
+			return nil, config("job %q: there are no %d of resource %q", j.Name, n.N, n.Resource)
+		}
+		for _, c := range x.claims {
+			if c.gate == g {
+				return nil, config("job %q needs resource %q twice", j.Name, n.Resource)
+			}
+		}
+		x.claims = append(x.claims, claim{g, or(n.N, 1)})
+	}
+	s.mu.Lock()
+	x.series = s.seriesOf(x.Type, x.Queue)
+	s.mu.Unlock()
+	return x, nil
+}
+
+// Add has the job run when its trigger says, until the context ends, or Cancel,
+// or Close. The context is the parent of those of its runs. For a job that is
+// Durable it reads the State. Errors: ErrConfig, ErrTrigger, ErrName, ErrFull,
+// ErrClosed, the context's, the State's.
+func (s *Scheduler) Add(ctx context.Context, j Job) (*Task, error) {
+	x, err := s.specify(j)
+	if err != nil {
+		return nil, err
+	}
+	t := s.newTask(ctx, x, j.Do)
+	prev := s.present(x.steady)
+	var cut Mark
+	if j.Durable {
+		mark, err := s.cfg.State.Load(ctx, j.Name)
+		if err != nil {
+			return nil, err
+		}
+		if mark.Instant != 0 {
+			prev = mark.Instant
+			if !mark.Ended {
+				cut = mark
+			}
+		}
+	}
+	next := following(x.Trigger, prev)
+	if x.Trigger != nil && next == 0 && cut.Instant == 0 {
+		return nil, wrong("it never fires")
+	}
+	s.mu.Lock()
+	if err := s.enroll(t); err != nil {
+		s.release()
+		return nil, err
+	}
+	now := s.clock.Now()
+	s.plan(t, next, 0, now)
+	if cut.Instant != 0 {
+		s.resume(t, cut, now)
+	}
+	s.release()
+	return t, nil
+}
+
+// resume does with a run that was cut off what its job's Crash says. Locked.
+func (s *Scheduler) resume(t *Task, cut Mark, now timer.Time) {
+	o := occasion{instant: cut.Instant, first: cut.Instant, due: now, decided: now, again: true}
+	if t.spec.Crash == RunAgain {
+		_ = s.fire(t, o, now)
+		return
+	}
+	s.open++
+	s.lost(t, o, Failed, CutOff, now)
+	s.settled(t, now)
+}
+
+// In calls the body once, after d, unless the task is cancelled or the context
+// ends before. It is Add for a job that is nothing else, and costs less.
+func (s *Scheduler) In(ctx context.Context, d time.Duration, do Body) (*Task, error) {
+	if do == nil {
+		return nil, config("no body")
+	}
+	t := s.newTask(ctx, s.plain, do)
+	t.flags = once
+	s.mu.Lock()
+	err := s.enroll(t)
+	if err == nil {
+		when := s.clock.Now().Add(max(d, 0))
+		t.next = s.bases.steady.instant(when)
+		s.set(t.id, &t.timer, when)
+	}
+	s.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// newTask makes a task that is nowhere yet.
+func (s *Scheduler) newTask(ctx context.Context, x *spec, do Body) *Task {
+	t := &Task{sched: s, spec: x, do: do, parent: ctx}
+	t.timer.Init((*taskTimer)(t))
+	return t
+}
+
+// enroll takes a task in. Locked.
+func (s *Scheduler) enroll(t *Task) error {
+	if s.closing {
+		return ErrClosed
+	}
+	if t.parent.Err() != nil {
+		return context.Cause(t.parent)
+	}
+	if s.tasks >= s.cfg.Tasks {
+		s.count.Refused++
+		return fmt.Errorf("%w: %d tasks", ErrFull, s.tasks)
+	}
+	if name := t.spec.Name; name != "" {
+		if s.names[name] != nil {
+			return fmt.Errorf("%w: %q", ErrName, name)
+		}
+		s.names[name] = t
+	}
+	s.tasks++
+	s.ids++
+	t.id = s.ids
+	s.join(t)
+	return nil
+}
+
+// present is the instant of now.
+func (s *Scheduler) present(steady bool) Instant {
+	now := s.clock.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.measure(now)
+	return s.bases.of(steady).instant(now)
+}
+
+// Submit lets the job run once, as soon as it may; a Trigger is not used. It is
+// the producers' way in: when its queue is full they are told, wait, or run it
+// themselves, as the queue's Full says. The context is what the run's is made
+// from, and what the wait ends with. Errors: those of Add, ErrQueueFull.
+func (s *Scheduler) Submit(ctx context.Context, j Job) error {
+	j.Trigger, j.Durable, j.Guarded = nil, false, false
+	x, err := s.specify(j)
+	if err != nil {
+		return err
+	}
+	t := s.newTask(ctx, x, j.Do)
+	t.flags = once
+	return s.byHand(ctx, t)
+}
+
+// byHand fires a task for a caller.
+func (s *Scheduler) byHand(ctx context.Context, t *Task) error {
+	q := t.spec0().queue
+	if q.Full == Block {
+		if err := s.untilRoom(ctx, q); err != nil {
+			return err
+		}
+	} else {
+		s.mu.Lock()
+	}
+	if t.group == nil {
+		if err := s.enroll(t); err != nil {
+			s.release()
+			return err
+		}
+	}
+	switch {
+	case t.flags&gone != 0:
+		s.release()
+		return ErrGone
+	case s.closing:
+		s.release()
+		return ErrClosed
+	}
+	now := s.clock.Now()
+	if q.Full == RunInCaller && q.full() && !t.busy() {
+		return s.inCaller(t, now)
+	}
+	instant := s.bases.steady.instant(now)
+	err := s.fire(t, occasion{instant: instant, first: instant, due: now, decided: now, manual: true}, now)
+	if errors.Is(err, ErrQueueFull) {
+		s.count.Refused++
+	}
+	s.settled(t, now)
+	s.release()
+	return err
+}
+
+// inCaller executes a run on the goroutine of who asked for it, if nothing but a
+// worker is missing. Locked; it gives the lock back.
+func (s *Scheduler) inCaller(t *Task, now timer.Time) error {
+	t.live = orNew(t.live)
+	instant := s.bases.steady.instant(now)
+	o := occasion{instant: instant, first: instant, due: now, decided: now, manual: true}
+	r := t.newRun(o)
+	s.open++
+	if s.paused || r.shut(now) != nil {
+		s.count.Refused++
+		s.lost(t, o, Dropped, QueueFull, now)
+		s.settled(t, now)
+		s.release()
+		return ErrQueueFull
+	}
+	t.live.add(r)
+	for _, c := range r.spec.claims {
+		c.gate.take(c.n, now)
+	}
+	s.workers++ // as long as it lasts
+	s.carry(r, now)
+	s.workers--
+	s.release()
+	return nil
+}

@@ -1,0 +1,26 @@
+package sched
+
+import "github.com/weir-go/weir/timer"
+
+// shards is how many heaps there are: what comes due at one instant is taken from
+// one of them at a time, so that the lock is not held for all of a hundred
+// thousand jobs of the full second.
+const shards = 16
+
+// A wheel is timers of everything: tasks, runs, gates. It belongs to the
+// Scheduler's lock.
+type wheel [shards]timer.Heap
+
+// next returns the earliest instant at which something may be due.
+func (w *wheel) next() timer.Time {
+	first := timer.Never
+	for i := range w {
+		if when, any := w[i].Next(); any {
+			first = min(first, when)
+		}
+	}
+	return first
+}
+
+// of is the heap of what has this number.
+func (w *wheel) of(id uint64) *timer.Heap { return &w[id%shards] }

@@ -1,0 +1,270 @@
+package sched
+
+import (
+	"context"
+	"errors"
+	"runtime/debug"
+	"time"
+
+	"github.com/weir-go/weir/timer"
+)
+
+// Workers are functions on the pool that begin run after run until none is left
+// that may begin. One of them at a time is on its way to its first run; when it
+// finds more to do it sends for the next:
+//
+//	wake ──► worker 1: run, and another waits ──► worker 2: run ... ──► worker 3
+//
+// So short bodies, however many, go through one or two goroutines, and bodies that
+// wait get one each, up to Config.Workers. It is how the Go runtime wakes its Ps.
+
+// wanted reports whether a worker is to be sent for. Locked.
+func (s *Scheduler) wanted() bool {
+	return s.readied > 0 && !s.coming && !s.paused && s.workers < s.cfg.Workers+s.replaced
+}
+
+// release gives the lock back, and does what waited for that.
+func (s *Scheduler) release() {
+	send := s.wanted()
+	if send {
+		s.coming = true
+		s.workers++
+	}
+	lines := s.told
+	s.told = nil
+	s.quiet()
+	s.mu.Unlock()
+	if send {
+		s.send()
+	}
+	for i := range lines {
+		s.cfg.Line(lines[i])
+	}
+}
+
+// send has the pool start a worker. If it does not, another try follows, unless a
+// worker that is there has come to it before.
+func (s *Scheduler) send() {
+	if s.pool.Submit(s.loop) == nil {
+		return
+	}
+	s.mu.Lock()
+	s.coming = false
+	s.workers--
+	s.count.NoWorker++
+	s.set(0, &s.kick, s.clock.Now().Add(refused))
+	s.mu.Unlock()
+}
+
+// refused is how long after the pool has refused a worker the next one is sent.
+const refused = time.Millisecond
+
+// kicker is the Scheduler as its timer calls it: whoever has the lock sends for a
+// worker when he gives it back.
+type kicker Scheduler
+
+func (*kicker) Fire(timer.Time) {}
+
+// work is a worker.
+func (s *Scheduler) work() {
+	s.mu.Lock()
+	s.coming = false
+	now := s.clock.Now()
+	for r := s.pull(now); r != nil; r = s.pull(now) {
+		now = s.carry(r, now)
+	}
+	s.workers--
+	s.release()
+}
+
+// carry executes a run. Locked, but not while the body is called.
+func (s *Scheduler) carry(r *run, now timer.Time) timer.Time {
+	s.begin(r, now)
+	s.release()
+	through := false
+	defer func() {
+		if !through { // the goroutine ends, and the pool's with it
+			s.back(r, Panicked, &PanicError{Value: ErrGoexit})
+			s.workers--
+			s.release()
+		}
+	}()
+	why, err := s.try(r)
+	through = true
+	return s.back(r, why, err)
+}
+
+// back is the return of a worker with a run. It takes the lock.
+func (s *Scheduler) back(r *run, why Reason, err error) timer.Time {
+	s.mu.Lock()
+	now := s.clock.Now()
+	r.reason, r.err = why, err
+	if why == Panicked {
+		s.count.Panics++
+	}
+	again := s.triesAgain(r, now)
+	if !again && (r.held != nil || r.mark.Fence != 0) {
+		s.mu.Unlock()
+		lost := r.close()
+		s.mu.Lock()
+		now = s.clock.Now()
+		s.count.Lost += lost
+	}
+	r.cancel(context.Canceled) // what the body has derived from it ends, too
+	s.returned(r, now)
+	if again {
+		s.rest(r, now)
+	} else {
+		s.settle(r, now)
+	}
+	return now
+}
+
+// pull takes the next run that may begin. Locked.
+func (s *Scheduler) pull(now timer.Time) *run {
+	for s.readied > 0 && !s.paused && s.workers <= s.cfg.Workers+s.replaced {
+		r := s.first()
+		s.readied--
+		if g := r.shut(now); g != nil {
+			g.park(r, now)
+			continue
+		}
+		for _, c := range r.spec.claims {
+			c.gate.take(c.n, now)
+		}
+		return r
+	}
+	return nil
+}
+
+// fair is how often the lowest priority comes first.
+const fair = 16
+
+// first takes a run off the ready lists: those that a gate has let go on before
+// those that are new, of the highest priority. Locked.
+func (s *Scheduler) first() *run {
+	s.turn++
+	low := s.turn%fair == 0
+	for i := range levels {
+		level := levels - 1 - i
+		if low {
+			level = i
+		}
+		if r := s.again[level].pop(); r != nil {
+			return r
+		}
+		if r := s.ready[level].pop(); r != nil {
+			return r
+		}
+	}
+	return nil // not as long as readied is right
+}
+
+// shut returns the first gate that does not let the run pass, nil if all do.
+// Locked.
+func (r *run) shut(now timer.Time) *gate {
+	for _, c := range r.spec.claims {
+		if !c.gate.open(c.n, now) || !r.let && c.gate.queued(r.level()) {
+			return c.gate
+		}
+	}
+	return nil
+}
+
+// try calls the body, once it is sure that it may. Not locked.
+func (s *Scheduler) try(r *run) (Reason, error) {
+	f := Fire{Job: r.spec.Name, Instant: r.instant, First: r.first, Missed: r.missed, Try: r.tries,
+		Again: r.again, Manual: r.manual}
+	if (r.spec.Guarded || r.spec.Durable) && !r.manual {
+		fence, why, err := s.claim(r)
+		if err != nil {
+			return why, err
+		}
+		f.Fence = fence
+	}
+	r.called = true
+	err := call(r.task.do, r.ctx, f)
+	if err == nil {
+		return NoReason, nil
+	}
+	if p := (*PanicError)(nil); errors.As(err, &p) {
+		return Panicked, err
+	}
+	return BodyFailed, err
+}
+
+// call turns a panic into an error.
+func call(do Body, ctx context.Context, f Fire) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &PanicError{Value: v, Stack: debug.Stack()}
+		}
+	}()
+	return do(ctx, f)
+}
+
+// claim asks the Guard, and writes to the State, before the first try. Not
+// locked, but for what it leaves in the run.
+func (s *Scheduler) claim(r *run) (fence uint64, why Reason, err error) {
+	if r.spec.Guarded && r.held == nil {
+		held, err := s.cfg.Guard.Hold(r.ctx, Key{r.spec.Name, r.instant}, func(err error) { s.holdLost(r, err) })
+		if errors.Is(err, ErrTaken) {
+			return 0, Taken, err
+		}
+		if err != nil {
+			return 0, GuardFailed, err
+		}
+		s.mu.Lock()
+		r.held = held
+		s.mu.Unlock()
+	}
+	if r.spec.Durable && r.mark.Fence == 0 {
+		mark, err := s.cfg.State.Begin(r.ctx, r.spec.Name, r.instant)
+		if errors.Is(err, ErrStale) {
+			return 0, Stale, err
+		}
+		if err != nil {
+			return 0, StateFailed, err
+		}
+		s.mu.Lock()
+		r.mark = mark
+		s.mu.Unlock()
+	}
+	s.mu.Lock() // an orphan's next try takes them over
+	defer s.mu.Unlock()
+	if r.held != nil {
+		return r.held.Fence(), NoReason, nil
+	}
+	return r.mark.Fence, NoReason, nil
+}
+
+// holdLost is what a Guard calls.
+func (s *Scheduler) holdLost(r *run, err error) {
+	s.mu.Lock()
+	if r.stage == executing {
+		s.halt(r, HoldLost, errors.Join(ErrLost, err), r.spec.Grace, s.clock.Now())
+	}
+	s.release()
+}
+
+// patience is how long Guard and State have to take the end of a run.
+const patience = 5 * time.Second
+
+// close ends what claim has begun, and returns how many ends were not taken. Not
+// locked.
+func (r *run) close() (lost uint64) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), patience)
+	defer cancel()
+	if r.mark.Fence != 0 && r.called {
+		if r.task.sched.cfg.State.End(ctx, r.mark) != nil {
+			lost++
+		}
+	}
+	if r.held != nil {
+		if r.held.End(ctx, r.called) != nil {
+			lost++
+		}
+	}
+	r.held, r.mark = nil, Mark{}
+	return lost
+}
