@@ -25,14 +25,14 @@ type link struct {
 	out      []byte // written at the end of each callback
 	fields   fields
 	request  []byte // header block of every request but the first
-	streams  []*stream
+	streams  []*flow
 	calls    []call // Unary: those under way
 	free     []int  // of calls
 	nextID   uint32
-	room     int64     // of the connection's window, to send
-	initial  int64     // window of a new stream, to send
-	blocked  []*stream // wait for a window
-	taken    int64     // bytes received that the connection's window has not been given back
+	room     int64   // of the connection's window, to send
+	initial  int64   // window of a new stream, to send
+	blocked  []*flow // wait for a window
+	taken    int64   // bytes received that the connection's window has not been given back
 	greeted  bool
 	underWay int
 }

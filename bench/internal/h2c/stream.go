@@ -12,8 +12,8 @@ import (
 // prefixLen is what gRPC puts before a message: a flag and the length.
 const prefixLen = 5
 
-// stream is one that lives as long as its connection.
-type stream struct {
+// flow is a stream that lives as long as its connection.
+type flow struct {
 	link  *link
 	id    uint32
 	slow  bool
@@ -35,7 +35,7 @@ func (l *link) open() {
 		return
 	}
 	for i := l.index; i < cfg.Streams; i += cfg.Conns {
-		s := &stream{link: l, id: l.nextID, salt: uint64(i), room: l.initial, slow: cfg.Slow > 0 && i%cfg.Slow == cfg.Slow-1}
+		s := &flow{link: l, id: l.nextID, salt: uint64(i), room: l.initial, slow: cfg.Slow > 0 && i%cfg.Slow == cfg.Slow-1}
 		l.nextID += 2
 		l.streams = append(l.streams, s)
 		l.askFor(s.id)
@@ -58,7 +58,7 @@ func (l *link) askFor(id uint32) {
 }
 
 // subscribe sends the one request of a stream that listens.
-func (s *stream) subscribe() {
+func (s *flow) subscribe() {
 	l, body := s.link, byte(All)
 	if s.slow || l.client.cfg.Lossy {
 		body = Lossy
@@ -73,7 +73,7 @@ func (s *stream) subscribe() {
 }
 
 // stream finds one by its id; nil when it is not there.
-func (l *link) stream(id uint32) *stream {
+func (l *link) stream(id uint32) *flow {
 	if i := int(id-1) / 2; i < len(l.streams) {
 		return l.streams[i]
 	}
@@ -96,7 +96,7 @@ func (l *link) begin() {
 }
 
 // next sends the stream's next message, or leaves that to the window.
-func (s *stream) next() {
+func (s *flow) next() {
 	s.seq++
 	s.link.underWay++
 	if s.fits() {
@@ -109,12 +109,12 @@ func (s *stream) next() {
 // length of a message with its prefix.
 func (c *Client) length() int { return prefixLen + len(c.head) + c.cfg.Size }
 
-func (s *stream) fits() bool {
+func (s *flow) fits() bool {
 	n := int64(s.link.client.length())
 	return s.room >= n && s.link.room >= n
 }
 
-func (s *stream) send() {
+func (s *flow) send() {
 	n := s.link.client.length()
 	s.room -= int64(n)
 	s.link.room -= int64(n)
@@ -169,7 +169,7 @@ func (l *link) data(id uint32, p []byte, end bool) error {
 }
 
 // received takes a message.
-func (s *stream) received(m []byte) error {
+func (s *flow) received(m []byte) error {
 	l := s.link
 	c := l.client
 	if c.cfg.Mode == Listen {
@@ -189,7 +189,7 @@ func (s *stream) received(m []byte) error {
 }
 
 // news takes a published message: the next one, or, on a stream that is not read, some later one.
-func (s *stream) news(m []byte) error {
+func (s *flow) news(m []byte) error {
 	c, seq := s.link.client, s.seq+1
 	if s.slow {
 		seq = max(seq, news.Number(m[min(len(m), len(c.head)):]))

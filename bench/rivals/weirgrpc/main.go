@@ -41,7 +41,8 @@ func run(inline bool) error {
 		Inline: func(string) bool { return inline },
 	})
 	testpb.RegisterBenchmarkServiceServer(srv, service{})
-	open := func(*stream.Stream) (stream.Handler, error) { return callback{}, nil }
+	echo := &callback{}
+	open := func(*stream.Stream) (stream.Handler, error) { return echo, nil }
 	if err := srv.Core().Handle("/weir.Bench/Callback", stream.Method{Open: open}); err != nil {
 		return err
 	}
@@ -76,20 +77,24 @@ func (service) StreamingCall(ss testpb.BenchmarkService_StreamingCallServer) err
 	}
 }
 
-// callback echoes the payload of a decoded request in an encoded response.
-type callback struct{}
-
-func (callback) Message(st *stream.Stream, m []byte) error {
-	var req testpb.SimpleRequest
-	if err := proto.Unmarshal(m, &req); err != nil {
-		return err
-	}
-	resp, err := proto.Marshal(&testpb.SimpleResponse{Payload: req.Payload})
-	if err != nil {
-		return err
-	}
-	return st.Emit(resp)
+// callback echoes the payload of a decoded request in an encoded response. There is one loop, and callbacks of a loop
+// come one at a time: one of these serves all streams, and keeps what it decodes into and encodes into.
+type callback struct {
+	req  testpb.SimpleRequest
+	resp testpb.SimpleResponse
+	out  []byte
 }
 
-func (callback) HalfClosed(st *stream.Stream) error { st.Finish(nil); return nil }
-func (callback) Closed(*stream.Stream, error)       {}
+func (c *callback) Message(st *stream.Stream, m []byte) (err error) {
+	if err := proto.Unmarshal(m, &c.req); err != nil {
+		return err
+	}
+	c.resp.Payload = c.req.Payload
+	if c.out, err = (proto.MarshalOptions{}).MarshalAppend(c.out[:0], &c.resp); err != nil {
+		return err
+	}
+	return st.Emit(c.out)
+}
+
+func (*callback) HalfClosed(st *stream.Stream) error { st.Finish(nil); return nil }
+func (*callback) Closed(*stream.Stream, error)       {}
