@@ -72,7 +72,7 @@ func (s *Server) Refused() uint64 { return s.refused.Load() }
 // handshake makes a session of a connection, or closes it.
 func (s *Server) handshake(nc *netconn.Conn, c *conn.Conn, cfg *tls.Config) {
 	t := &tunnel{Conn: nc}
-	h := &secured{Conn: c, srv: s, tls: tls.Server(t, cfg), tunnel: t}
+	h := &secured{Conn: c, tls: tls.Server(t, cfg), tunnel: t, attach: s.core.Attach}
 	ctx, cancel := context.WithTimeout(s.life, handshakeTime)
 	defer cancel()
 	if h.tls.HandshakeContext(ctx) != nil || h.tls.ConnectionState().NegotiatedProtocol != "h2" {
@@ -174,7 +174,8 @@ func (t *tunnel) flush() bool {
 //	conn ◄──────── tunnel.Write ◄ tls.Write ◄─ Write
 type secured struct {
 	*conn.Conn
-	srv    *Server
+	attach func(stream.Link) *stream.Session
+	failed func(error) // of a client: told when no session was begun
 	tls    *tls.Conn
 	tunnel *tunnel
 	sess   *stream.Session
@@ -224,9 +225,9 @@ func (h *secured) Data(*conn.Conn) error {
 	}
 }
 
-// begin makes the session; false when the server takes no more.
+// begin makes the session; false when there shall be none any more.
 func (h *secured) begin() bool {
-	if h.sess = h.srv.core.Attach(h); h.sess == nil {
+	if h.sess = h.attach(h); h.sess == nil {
 		h.Close()
 		return false
 	}
@@ -239,8 +240,11 @@ func (h *secured) begin() bool {
 
 // Closed ends the session.
 func (h *secured) Closed(_ *conn.Conn, err error) {
-	if h.sess != nil {
+	switch {
+	case h.sess != nil:
 		h.sess.Lost(err)
+	case h.failed != nil:
+		h.failed(errEarly)
 	}
 }
 
