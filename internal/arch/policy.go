@@ -83,6 +83,9 @@ var may = map[string]row{
 	"bench/internal/proc":     {others: list(xsys), net: true},
 	"bench/internal/report":   {net: true},
 
+	"leak":      {},
+	"lifecycle": {},
+
 	// Programs of the guide, which readers run one by one.
 	"docs/guide/time":   {module: list("timer", "timer/spare")},
 	"docs/guide/stream": {module: list("conn", "stream"), others: list(protobuf)},
