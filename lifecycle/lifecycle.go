@@ -1,0 +1,263 @@
+// Package lifecycle starts the parts of a program in an order and ends them in
+// the opposite one, on SIGTERM, SIGINT, or when one of them fails.
+//
+//	start ──────────────────────────────────►
+//	Sockets         Clients         Tasks
+//	listen          open, ping      schedule
+//	◄────────────────────────────────── stop
+//
+// Tasks end first, as long as the clients that they work with answer, then the
+// clients, then the sockets. Parts of one stage start one after the other as they
+// were added, and end side by side.
+//
+//	kit := lifecycle.Kit{Parts: []lifecycle.Part{
+//		{Name: "scheduler", Stage: lifecycle.Tasks, Stop: s.Close},
+//		{Name: "database", Stage: lifecycle.Clients, Open: open, Ping: db.PingContext, Stop: closeDB},
+//		{Name: "grpc", Stage: lifecycle.Sockets, Open: listen, Stop: rt.Shutdown},
+//	}}
+//	err := kit.Run(context.Background())
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// A Stage is when a part starts and ends. The zero value is Tasks.
+type Stage int
+
+// The stages, in the order in which they end.
+const (
+	Tasks   Stage = iota // what works: schedulers, consumers
+	Clients              // what it works with: databases, brokers, caches
+	Sockets              // what others reach the program by: listeners, runtimes
+
+	stages
+)
+
+// String returns the name in lower case.
+func (s Stage) String() string {
+	switch s {
+	case Tasks:
+		return "tasks"
+	case Clients:
+		return "clients"
+	case Sockets:
+		return "sockets"
+	}
+	return fmt.Sprintf("stage %d", int(s))
+}
+
+// A Part is something that is started and ended. Its functions are called at
+// most once each, never side by side.
+type Part struct {
+	Name  string // for errors
+	Stage Stage
+
+	// Open starts it. An error ends what was started before, and Run. Nil: there
+	// is nothing to start.
+	Open func(context.Context) error
+
+	// Ping tells whether it can be reached. It is called after Open, and so
+	// before the first task; an error is as one of Open, but the part is ended,
+	// too. Nil: not asked.
+	Ping func(context.Context) error
+
+	// Stop ends it and returns when it has ended. The context ends with
+	// Patience: from then on it should not be gentle any more. It is called if
+	// Open was and returned nil, or is nil. Nil: there is nothing to end.
+	Stop func(context.Context) error
+
+	// Patience is how long Stop has. Zero: 10 s.
+	Patience time.Duration
+}
+
+// ErrLeft is what a Stop is reported with that has not returned Kit.Grace after
+// its context ended. What comes after it is ended all the same.
+var ErrLeft = errors.New("lifecycle: stop has not returned")
+
+// ErrStage is a Part of no stage.
+var ErrStage = errors.New("lifecycle: unknown stage")
+
+// A Kit is the parts of a program. It is for one Run.
+type Kit struct {
+	Parts []Part
+
+	// Ready is called when all parts have started, from Run's goroutine. Nil:
+	// nobody.
+	Ready func()
+
+	// Failed ends the program as a signal does, when it is closed or something is
+	// received from it, which Run returns then. Nil: never.
+	Failed <-chan error
+
+	// Signals end the program. Nil: SIGTERM and SIGINT; empty: none. A second one ends the
+	// patience of all parts; a third does what it does without this package.
+	Signals []os.Signal
+
+	// Grace is how much longer than its context a Stop may take before Run goes
+	// on without it. Zero: 1 s.
+	Grace time.Duration
+}
+
+// Run starts all parts, waits for ctx to end, a signal, or Failed, and ends all
+// parts. It returns nil if that is all that happened, and else everything that
+// went wrong, joined: errors of Open, Ping and Stop with the part's name in
+// front, panics in them, ErrLeft.
+func (k *Kit) Run(ctx context.Context) error {
+	for _, p := range k.Parts {
+		if p.Stage < 0 || p.Stage >= stages {
+			return fmt.Errorf("%w: %s: %v", ErrStage, p.Name, p.Stage)
+		}
+	}
+	names := k.Signals
+	if names == nil {
+		names = []os.Signal{syscall.SIGTERM, syscall.SIGINT}
+	}
+	signals := make(chan os.Signal, 2)
+	if len(names) > 0 { // none would be all of them to Notify
+		signal.Notify(signals, names...)
+		defer signal.Stop(signals)
+	}
+
+	starting, cancel := context.WithCancel(ctx)
+	defer cancel()
+	early := make(chan struct{}) // a signal while parts start
+	watch, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		select {
+		case <-signals:
+			close(early)
+			cancel()
+		case <-watch:
+		}
+	}()
+	open, err := k.start(starting)
+	close(watch)
+	<-done
+
+	select {
+	case <-early:
+		if err != nil && errors.Is(err, context.Canceled) {
+			err = nil // it was asked for
+		}
+	default:
+		if err == nil {
+			if k.Ready != nil {
+				k.Ready()
+			}
+			select {
+			case <-ctx.Done():
+			case <-signals:
+			case err = <-k.Failed:
+			}
+		}
+	}
+	return errors.Join(err, k.stop(open, signals))
+}
+
+// start starts all parts, and returns those that have to be ended.
+func (k *Kit) start(ctx context.Context) (open []Part, err error) {
+	for stage := stages - 1; stage >= 0; stage-- {
+		for _, p := range k.Parts {
+			if p.Stage != stage {
+				continue
+			}
+			if err := context.Cause(ctx); err != nil {
+				return open, err
+			}
+			if err := p.call(ctx, "open", p.Open); err != nil {
+				return open, err
+			}
+			open = append(open, p)
+			if err := p.call(ctx, "ping", p.Ping); err != nil {
+				return open, err
+			}
+		}
+	}
+	return open, nil
+}
+
+// stop ends the parts, stage after stage.
+func (k *Kit) stop(open []Part, signals chan os.Signal) error {
+	// Not of the context that Run was given: that one has ended, perhaps.
+	hurry, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	quit, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		select {
+		case <-signals:
+			cancel()
+			signal.Stop(signals)
+		case <-quit:
+		}
+	}()
+	defer func() { close(quit); <-done }()
+
+	var all []error
+	for stage := range stages {
+		now := slices.DeleteFunc(slices.Clone(open), func(p Part) bool { return p.Stage != stage })
+		errs := make([]error, len(now))
+		var wg sync.WaitGroup
+		for i, p := range now {
+			wg.Go(func() { errs[i] = k.end(hurry, p) })
+		}
+		wg.Wait()
+		all = append(all, errs...)
+	}
+	return errors.Join(all...)
+}
+
+// end ends one part, or leaves it.
+func (k *Kit) end(hurry context.Context, p Part) error {
+	ctx, cancel := context.WithTimeout(hurry, orElse(p.Patience, 10*time.Second))
+	defer cancel()
+	ended := make(chan error, 1) // nobody may wait for it
+	go func() { ended <- p.call(ctx, "stop", p.Stop) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	grace := time.NewTimer(orElse(k.Grace, time.Second))
+	defer grace.Stop()
+	select {
+	case err := <-ended:
+		return err
+	case <-grace.C:
+		return fmt.Errorf("%s: %w", p.Name, ErrLeft)
+	}
+}
+
+func orElse(d, unset time.Duration) time.Duration {
+	if d <= 0 {
+		return unset
+	}
+	return d
+}
+
+// call calls one function of a part; its panic is an error.
+func (p Part) call(ctx context.Context, what string, f func(context.Context) error) (err error) {
+	if f == nil {
+		return nil
+	}
+	defer func() {
+		if value := recover(); value != nil {
+			err = fmt.Errorf("%s: %s: panic: %v\n%s", p.Name, what, value, debug.Stack())
+		}
+	}()
+	if err := f(ctx); err != nil {
+		return fmt.Errorf("%s: %s: %w", p.Name, what, err)
+	}
+	return nil
+}
