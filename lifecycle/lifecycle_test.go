@@ -242,7 +242,7 @@ func TestSignals(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 			defer cancel()
 			c := exec.CommandContext(ctx, self)
-			c.Env = append(os.Environ(), "LIFECYCLE_CHILD="+test.mode)
+			c.Env = append(os.Environ(), "LIFECYCLE_CHILD="+test.mode, "GORACE=atexit_sleep_ms=0")
 			out, err := c.StdoutPipe()
 			if err != nil {
 				t.Fatal(err)
