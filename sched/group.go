@@ -43,8 +43,12 @@ func (s *Scheduler) part(t *Task) {
 	}
 	g.tasks[t.index] = nil
 	g.gaps++
+	for n := len(g.tasks); n > 0 && g.tasks[n-1] == nil; n-- { // often the newest
+		g.tasks = g.tasks[:n-1]
+		g.gaps--
+	}
 	switch {
-	case g.gaps == len(g.tasks) && g.done != nil:
+	case len(g.tasks) == 0 && g.done != nil:
 		delete(s.groups, g.done)
 		g.leave()
 	case g.gaps > 64 && g.gaps > len(g.tasks)/2:
@@ -52,15 +56,20 @@ func (s *Scheduler) part(t *Task) {
 	}
 }
 
-// close closes the gaps: half of the tasks have gone since it was done last.
+// close closes the gaps: half of the tasks have gone since it was done last. The
+// storage of many that are gone is given back.
 func (g *group) close() {
-	kept := make([]*Task, 0, (len(g.tasks)-g.gaps)*3/2)
+	kept := g.tasks[:0]
+	if few := len(g.tasks) - g.gaps; few < cap(g.tasks)/4 {
+		kept = make([]*Task, 0, 2*few)
+	}
 	for _, t := range g.tasks {
 		if t != nil {
 			t.index = len(kept)
 			kept = append(kept, t)
 		}
 	}
+	clear(g.tasks[min(len(kept), len(g.tasks)):])
 	g.tasks, g.gaps = kept, 0
 }
 

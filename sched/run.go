@@ -311,4 +311,7 @@ func (s *Scheduler) leave(r *run, now timer.Time) {
 	}
 	r.ctx, r.cancel, r.waits, r.held, r.err = nil, nil, nil, nil, nil
 	t.live.spare = r
+	if t.flags&gone != 0 {
+		s.reuse(t)
+	}
 }

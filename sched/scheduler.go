@@ -2,7 +2,6 @@ package sched
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -70,6 +69,7 @@ type Scheduler struct {
 	tasks     int
 	ids       uint64
 	names     map[string]*Task
+	spare     []*Task // of In
 	groups    map[<-chan struct{}]*group
 	plain     *spec // of one-shots that say nothing
 	queues    map[string]*queue
@@ -272,28 +272,6 @@ func (s *Scheduler) resume(t *Task, cut Mark, now timer.Time) {
 	s.settled(t, now)
 }
 
-// In calls the body once, after d, unless the task is cancelled or the context
-// ends before. It is Add for a job that is nothing else, and costs less.
-func (s *Scheduler) In(ctx context.Context, d time.Duration, do Body) (*Task, error) {
-	if do == nil {
-		return nil, config("no body")
-	}
-	t := s.newTask(ctx, s.plain, do)
-	t.flags = once
-	s.mu.Lock()
-	err := s.enroll(t)
-	if err == nil {
-		when := s.clock.Now().Add(max(d, 0))
-		t.next = s.bases.steady.instant(when)
-		s.set(t.id, &t.timer, when)
-	}
-	s.mu.Unlock()
-	if err != nil {
-		return nil, err
-	}
-	return t, nil
-}
-
 // newTask makes a task that is nowhere yet.
 func (s *Scheduler) newTask(ctx context.Context, x *spec, do Body) *Task {
 	t := &Task{sched: s, spec: x, do: do, parent: ctx}
@@ -333,83 +311,4 @@ func (s *Scheduler) present(steady bool) Instant {
 	defer s.mu.Unlock()
 	s.measure(now)
 	return s.bases.of(steady).instant(now)
-}
-
-// Submit lets the job run once, as soon as it may; a Trigger is not used. It is
-// the producers' way in: when its queue is full they are told, wait, or run it
-// themselves, as the queue's Full says. The context is what the run's is made
-// from, and what the wait ends with. Errors: those of Add, ErrQueueFull.
-func (s *Scheduler) Submit(ctx context.Context, j Job) error {
-	j.Trigger, j.Durable, j.Guarded = nil, false, false
-	x, err := s.specify(j)
-	if err != nil {
-		return err
-	}
-	t := s.newTask(ctx, x, j.Do)
-	t.flags = once
-	return s.byHand(ctx, t)
-}
-
-// byHand fires a task for a caller.
-func (s *Scheduler) byHand(ctx context.Context, t *Task) error {
-	q := t.spec0().queue
-	if q.Full == Block {
-		if err := s.untilRoom(ctx, q); err != nil {
-			return err
-		}
-	} else {
-		s.mu.Lock()
-	}
-	if t.group == nil {
-		if err := s.enroll(t); err != nil {
-			s.release()
-			return err
-		}
-	}
-	switch {
-	case t.flags&gone != 0:
-		s.release()
-		return ErrGone
-	case s.closing:
-		s.release()
-		return ErrClosed
-	}
-	now := s.clock.Now()
-	if q.Full == RunInCaller && q.full() && !t.busy() {
-		return s.inCaller(t, now)
-	}
-	instant := s.bases.steady.instant(now)
-	err := s.fire(t, occasion{instant: instant, first: instant, due: now, decided: now, manual: true}, now)
-	if errors.Is(err, ErrQueueFull) {
-		s.count.Refused++
-	}
-	s.settled(t, now)
-	s.release()
-	return err
-}
-
-// inCaller executes a run on the goroutine of who asked for it, if nothing but a
-// worker is missing. Locked; it gives the lock back.
-func (s *Scheduler) inCaller(t *Task, now timer.Time) error {
-	t.live = orNew(t.live)
-	instant := s.bases.steady.instant(now)
-	o := occasion{instant: instant, first: instant, due: now, decided: now, manual: true}
-	r := t.newRun(o)
-	s.open++
-	if s.paused || r.shut(now) != nil {
-		s.count.Refused++
-		s.lost(t, o, Dropped, QueueFull, now)
-		s.settled(t, now)
-		s.release()
-		return ErrQueueFull
-	}
-	t.live.add(r)
-	for _, c := range r.spec.claims {
-		c.gate.take(c.n, now)
-	}
-	s.workers++ // as long as it lasts
-	s.carry(r, now)
-	s.workers--
-	s.release()
-	return nil
 }

@@ -24,15 +24,17 @@ type Task struct {
 	next  Instant // that the timer stands for, 0 if none
 	live  *live   // nil until it fires for the first time
 	gen   uint32  // changes when next does by other means than firing
+	life  uint32  // which Once it is
 	flags flags
 }
 
-type flags uint8
+type flags uint16
 
 const (
 	gone     flags = 1 << iota
 	paused         // no fire of the clock
 	once           // of In or Submit: gone after its run
+	reusable       // of In: may be used for another when it is over
 	catching       // there is more to catch up on than was begun
 	behind         // something is due, and waits until what runs has ended
 	popped         // being decided
@@ -136,12 +138,13 @@ func (t *Task) Next() time.Time {
 
 // drop ends a task. Locked.
 func (s *Scheduler) drop(t *Task, why Reason, cause error) {
-	now := s.clock.Now()
 	s.remove(t)
 	l := t.live
-	if l == nil {
+	if l == nil || len(l.runs)+len(l.buffered) == 0 {
+		s.reuse(t)
 		return
 	}
+	now := s.clock.Now()
 	for _, o := range l.buffered {
 		s.lost(t, o, Cancelled, why, now)
 	}

@@ -1,0 +1,83 @@
+package sched
+
+import (
+	"context"
+	"time"
+)
+
+// A Once is a body that In is going to call. It is a value, and the zero value is
+// one that is over. What is behind it is used again when it is over, so that one
+// that is scheduled and cancelled, as most are, leaves nothing to collect.
+type Once struct {
+	task *Task
+	life uint32
+}
+
+// In calls the body once, after d, unless it is cancelled or the context ends
+// before. It is Add for a job that is nothing else, and costs a tenth: it has no
+// name, and the default queue and policies. Errors: those of Add.
+func (s *Scheduler) In(ctx context.Context, d time.Duration, do Body) (Once, error) {
+	if do == nil {
+		return Once{}, config("no body")
+	}
+	now := s.clock.Now()
+	s.mu.Lock()
+	t := s.reused()
+	t.do, t.parent = do, ctx
+	if err := s.enroll(t); err != nil {
+		s.mu.Unlock()
+		return Once{}, err
+	}
+	o := Once{t, t.life}
+	when := now.Add(max(d, 0))
+	t.next = s.bases.steady.instant(when)
+	s.set(t.id, &t.timer, when)
+	s.mu.Unlock()
+	return o, nil
+}
+
+// Cancel keeps the body from being called, or ends its context if it has begun.
+// It reports whether it was there: not when it is over, or was cancelled. It does
+// not wait for the body.
+func (o Once) Cancel() bool {
+	if o.task == nil {
+		return false
+	}
+	s := o.task.sched
+	s.mu.Lock()
+	was := o.task.life == o.life && o.task.flags&gone == 0
+	if was {
+		s.drop(o.task, Stopped, ErrCancelled)
+	}
+	s.release()
+	return was
+}
+
+// spares is how many tasks are kept for reuse.
+const spares = 1024
+
+// reused returns a task for In. Locked.
+func (s *Scheduler) reused() *Task {
+	last := len(s.spare) - 1
+	if last < 0 {
+		t := s.newTask(nil, s.plain, nil)
+		t.flags = once | reusable
+		return t
+	}
+	t := s.spare[last]
+	s.spare = s.spare[:last]
+	t.flags = once | reusable
+	return t
+}
+
+// reuse keeps a task of In that is over for another. A Once of before does not
+// reach it. Locked.
+func (s *Scheduler) reuse(t *Task) {
+	if t.flags&(reusable|popped) != reusable || t.live != nil && len(t.live.runs) > 0 || len(s.spare) == spares {
+		return
+	}
+	t.flags &^= reusable
+	t.life++
+	t.do, t.parent, t.group = nil, nil, nil
+	s.spare = append(s.spare, t)
+}
