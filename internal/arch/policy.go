@@ -53,7 +53,9 @@ var may = map[string]row{
 
 	"internal/groupcommit": {others: list(bbolt)},
 
-	"conn": {module: list("poller", "timer", "internal/sock", "internal/buf", "internal/invariants"),
+	"bounds": {module: list("timer", "internal/sock")},
+
+	"conn": {module: list("poller", "timer", "bounds", "internal/sock", "internal/buf", "internal/invariants"),
 		others: list(xsys)},
 	"conn/pool.go": {others: list(ants)},
 
