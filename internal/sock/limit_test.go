@@ -4,6 +4,7 @@ package sock
 
 import (
 	"runtime"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -55,5 +56,28 @@ func TestLimit(t *testing.T) {
 	must(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &l))
 	if soft != uint64(l.Cur) || hard != uint64(l.Max) {
 		t.Errorf("%d, %d, want %+v", soft, hard, l)
+	}
+}
+
+func TestRaiseLimit(t *testing.T) {
+	_, hard, err := Limit()
+	must(t, err)
+	var l syscall.Rlimit
+	must(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l))
+	l.Cur--
+	must(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &l))
+	if soft, _, _ := Limit(); soft != uint64(l.Cur) {
+		t.Fatalf("lowered to %d, it is %d", l.Cur, soft)
+	}
+	for range 2 { // the second time there is nothing to raise
+		if err := RaiseLimit(); err != nil {
+			if runtime.GOOS == "linux" {
+				t.Fatal(err)
+			}
+			t.Skip(err) // the system has a limit of its own
+		}
+		if soft, _, _ := Limit(); soft != hard {
+			t.Errorf("raised to %d, want %d", soft, hard)
+		}
 	}
 }
