@@ -5,15 +5,20 @@
 //	store, err := redis.Open(ctx, redis.Config{Runtime: rt, Addrs: []string{"127.0.0.1:6379"}})
 //	client := &idem.Client{Store: store}
 //
-// The client is go-redis, on connections of a conn.Runtime. Each record is a
-// hash, each change one script on that one key, so that a cluster needs nothing
-// special. All time is the server's.
+// Each record is a hash, each change one script on that one key, so that a
+// cluster needs nothing special. All time is the server's.
 //
 //	EVALSHA ──► answer
 //	   ├─ NOSCRIPT ──► EVAL, which also has the server remember it
-//	   ├─ no answer ─► an error; the connection is closed, so that a late answer
-//	   │               reaches nobody. idem.Client sends the same again
+//	   ├─ no answer ─► an error; a late one reaches nobody. idem.Client sends the
+//	   │               same again
 //	   └─ refused ───► idem.ErrRefused; not sent again
+//
+// Calls share a connection of a conn.Runtime, on its callback face: what many
+// ask at once is sent together, and replies are told apart by their order. With a
+// cluster, with TLS and where replicas are waited for the client is go-redis, on
+// connections of the same Runtime, one for each call under way; Config.Pooled has
+// it so in any case.
 //
 // # What it takes
 //

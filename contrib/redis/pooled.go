@@ -6,45 +6,83 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/weir-go/weir/idem"
 )
 
-// run has the server run a script: by its name, and by its text only when the
-// server says that it does not know the name. An answer that got lost says
-// nothing about what the server knows.
-func (s *Store) run(ctx context.Context, sc script, replicas int, name string, args ...any) (any, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err // go-redis would send it
-	}
-	v, err := s.send(ctx, replicas, name, func(p goredis.Cmdable) *goredis.Cmd {
-		return p.EvalSha(ctx, sc.sha, []string{name}, args...)
-	})
-	if says(err, "NOSCRIPT") {
-		v, err = s.send(ctx, replicas, name, func(p goredis.Cmdable) *goredis.Cmd {
-			return p.Eval(ctx, sc.text, []string{name}, args...)
-		})
-	}
-	return v, judge(err)
+// pooled asks by go-redis: each call has a connection to itself while it is
+// under way.
+type pooled struct {
+	client   goredis.UniversalClient
+	replicas int
+	wait     time.Duration
 }
 
-// send sends one command, and WAIT behind it on the same connection.
-func (s *Store) send(ctx context.Context, replicas int, name string, command func(goredis.Cmdable) *goredis.Cmd) (any, error) {
-	if replicas == 0 {
-		return command(s.client).Result()
+func (p *pooled) eval(ctx context.Context, sc *script, name string, args []arg) (*reply, error) {
+	list := make([]any, len(args))
+	for i, a := range args {
+		list[i] = a.any()
 	}
-	node, err := s.node(ctx, name)
+	replicas := 0
+	if sc.waits {
+		replicas = p.replicas
+	}
+	v, err := p.send(ctx, replicas, name, func(c goredis.Cmdable) *goredis.Cmd {
+		return c.EvalSha(ctx, sc.sha, []string{name}, list...)
+	})
+	if says(err, "NOSCRIPT") {
+		v, err = p.send(ctx, replicas, name, func(c goredis.Cmdable) *goredis.Cmd {
+			return c.Eval(ctx, sc.text, []string{name}, list...)
+		})
+	}
 	if err != nil {
 		return nil, err
 	}
-	p := node.Pipeline()
-	c := command(p)
-	wait := p.Do(ctx, "WAIT", replicas, s.wait.Milliseconds())
-	_, err = p.Exec(ctx)
+	return replyOf(v)
+}
+
+// replyOf is what go-redis has read.
+func replyOf(v any) (*reply, error) {
+	r := &reply{}
+	list, isList := v.([]any)
+	if !isList {
+		list = []any{v}
+	}
+	if len(list) > maxFields {
+		return nil, errReply
+	}
+	r.array = isList
+	for _, v := range list {
+		switch v := v.(type) {
+		case string:
+			r.add(element{kind: '$', text: []byte(v)})
+		case int64:
+			r.add(element{kind: ':', text: strconv.AppendInt(nil, v, 10)})
+		default:
+			return nil, fmt.Errorf("%w: %.100v", errReply, v)
+		}
+	}
+	return r, nil
+}
+
+// send sends one command, and WAIT behind it on the same connection.
+func (p *pooled) send(ctx context.Context, replicas int, name string, command func(goredis.Cmdable) *goredis.Cmd) (any, error) {
+	if replicas == 0 {
+		return command(p.client).Result()
+	}
+	node, err := p.node(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	both := node.Pipeline()
+	c := command(both)
+	wait := both.Do(ctx, "WAIT", replicas, p.wait.Milliseconds())
+	_, err = both.Exec(ctx)
 	if c.Err() != nil {
-		if cluster, ok := s.client.(*goredis.ClusterClient); ok && moved(c.Err()) {
+		if cluster, ok := p.client.(*goredis.ClusterClient); ok && moved(c.Err()) {
 			cluster.ReloadState(ctx)
 		}
 		return nil, c.Err()
@@ -60,8 +98,8 @@ func (s *Store) send(ctx context.Context, replicas int, name string, command fun
 
 // node is the one that name belongs to: a pipeline of a cluster would send WAIT
 // anywhere.
-func (s *Store) node(ctx context.Context, name string) (*goredis.Client, error) {
-	switch c := s.client.(type) {
+func (p *pooled) node(ctx context.Context, name string) (*goredis.Client, error) {
+	switch c := p.client.(type) {
 	case *goredis.ClusterClient:
 		return c.MasterForKey(ctx, name)
 	case *goredis.Client:
@@ -76,6 +114,9 @@ func moved(err error) bool {
 
 // says reports whether err is one that a server has sent, and begins with that.
 func says(err error, prefix string) bool {
+	if err == nil {
+		return false
+	}
 	var sent goredis.Error
 	return errors.As(err, &sent) && strings.HasPrefix(sent.Error(), prefix)
 }
@@ -106,30 +147,37 @@ func judge(err error) error {
 }
 
 // examine asks each server whether it keeps what it is given.
-func (s *Store) examine(ctx context.Context) error {
-	if cluster, ok := s.client.(*goredis.ClusterClient); ok {
-		return cluster.ForEachMaster(ctx, func(ctx context.Context, c *goredis.Client) error { return examine(ctx, c) })
+func (p *pooled) examine(ctx context.Context) error {
+	one := func(ctx context.Context, c *goredis.Client) error {
+		info, err := c.Info(ctx).Result()
+		if err != nil {
+			return err
+		}
+		return reliable(info)
 	}
-	return examine(ctx, s.client)
+	switch c := p.client.(type) {
+	case *goredis.ClusterClient:
+		return c.ForEachMaster(ctx, one)
+	case *goredis.Client:
+		return one(ctx, c)
+	}
+	return nil
 }
 
-func examine(ctx context.Context, c goredis.Cmdable) error {
-	info, err := c.Info(ctx).Result()
-	if err != nil {
-		return err
-	}
-	version := line(info, "redis_version")
+// reliable looks at a server's INFO.
+func reliable(info string) error {
+	version := infoLine(info, "redis_version")
 	if major, err := strconv.Atoi(strings.Split(version, ".")[0]); err != nil || major < 5 {
 		return fmt.Errorf("%w: %q, Redis 5 is needed", ErrVersion, version)
 	}
-	if policy := line(info, "maxmemory_policy"); policy != "noeviction" {
+	if policy := infoLine(info, "maxmemory_policy"); policy != "noeviction" {
 		return fmt.Errorf("%w: %q", ErrEviction, policy)
 	}
 	return nil
 }
 
-// line returns the value of "name:value" in an INFO.
-func line(info, name string) string {
+// infoLine returns the value of "name:value" in an INFO.
+func infoLine(info, name string) string {
 	for l := range strings.Lines(info) {
 		if n, value, _ := strings.Cut(strings.TrimSpace(l), ":"); n == name {
 			return value

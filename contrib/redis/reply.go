@@ -13,46 +13,62 @@ import (
 // errReply: the server answered what no script of ours answers.
 var errReply = fmt.Errorf("%w: redis: unexpected reply", idem.ErrRefused)
 
-// reply is a script's list of strings and integers. The first thing wrong with
-// it is kept in err.
+// serverError is an error as the server sent it.
+type serverError string
+
+// Error returns what the server said.
+func (e serverError) Error() string { return string(e) }
+
+// RedisError marks it as go-redis marks its own.
+func (serverError) RedisError() {}
+
+// reply is what a script has answered: a list of strings and integers, or one of
+// them. Its bytes are valid until it is released. The first thing wrong with it
+// is kept in err.
 type reply struct {
-	list []any
-	err  error
+	list  [maxFields][]byte
+	n     int
+	array bool
+	err   error
+	call  *call // whose bytes these are; nil: their own
 }
 
-func fields(v any, n int) (*reply, error) {
-	list, isList := v.([]any)
-	if !isList || len(list) != n {
-		return nil, fmt.Errorf("%w: %.100v", errReply, v)
+// add appends an element; the server's errors are not elements.
+func (r *reply) add(e element) {
+	if e.kind == '-' {
+		r.err = serverError(e.text)
+		return
 	}
-	return &reply{list: list}, nil
+	r.list[r.n] = e.text
+	r.n++
 }
 
-func (r *reply) fail(what string) {
-	r.err = errors.Join(r.err, fmt.Errorf("%w: %s in %.100v", errReply, what, r.list))
-}
-
-func (r *reply) text(i int) string {
-	switch v := r.list[i].(type) {
-	case string:
-		return v
-	case int64:
-		return strconv.FormatInt(v, 10)
+// release gives the bytes back.
+func (r *reply) release() {
+	if r.call != nil {
+		r.call.free()
 	}
-	r.fail("type")
-	return ""
 }
 
-// bytes is nil for nothing.
-func (r *reply) bytes(i int) []byte {
-	if s := r.text(i); s != "" {
-		return []byte(s)
+// fields says what is wrong unless r is a list of n.
+func (r *reply) fields(n int) error {
+	if !r.array || r.n != n {
+		return fmt.Errorf("%w: %.100q", errReply, r.list[:r.n])
 	}
 	return nil
 }
 
+func (r *reply) fail(what string) {
+	r.err = errors.Join(r.err, fmt.Errorf("%w: %s in %.100q", errReply, what, r.list[:r.n]))
+}
+
+func (r *reply) text(i int) string { return string(r.list[i]) }
+
+// bytes is nil for nothing.
+func (r *reply) bytes(i int) []byte { return append([]byte(nil), r.list[i]...) }
+
 func (r *reply) number(i int) uint64 {
-	n, err := strconv.ParseUint(r.text(i), 10, 64)
+	n, err := strconv.ParseUint(string(r.list[i]), 10, 64)
 	if err != nil {
 		r.fail("number")
 	}
@@ -60,7 +76,7 @@ func (r *reply) number(i int) uint64 {
 }
 
 func (r *reply) ms(i int) time.Duration {
-	n, err := strconv.ParseInt(r.text(i), 10, 64)
+	n, err := strconv.ParseInt(string(r.list[i]), 10, 64)
 	if err != nil {
 		r.fail("milliseconds")
 	}
@@ -68,15 +84,17 @@ func (r *reply) ms(i int) time.Duration {
 }
 
 func (r *reply) hex(i int, to []byte) {
-	b, err := hex.DecodeString(r.text(i))
-	if err != nil || len(b) != len(to) {
+	if len(r.list[i]) != hex.EncodedLen(len(to)) {
+		r.fail("hexadecimal")
+		return
+	}
+	if _, err := hex.Decode(to, r.list[i]); err != nil {
 		r.fail("hexadecimal")
 	}
-	copy(to, b)
 }
 
 func (r *reply) state(i int) idem.State {
-	s := r.text(i)
+	s := r.list[i]
 	if len(s) != 1 || idem.State(s[0]).String() == "invalid" {
 		r.fail("state")
 		return idem.Absent

@@ -17,11 +17,41 @@ import (
 // PEXPIRE is never less than the lease, for what runs must not be forgotten.
 
 // script is one change, by its text and the name that the server knows it by.
-type script struct{ text, sha string }
+type script struct {
+	text, sha string
+	waits     bool // for replicas, if there are to be some
 
-func newScript(text string) script {
+	byName, byText []byte // the beginning of the command, up to the key
+}
+
+// newScript makes one that has so many arguments.
+func newScript(args int, waits bool, text string) *script {
 	sum := sha1.Sum([]byte(text))
-	return script{text, hex.EncodeToString(sum[:])}
+	sc := &script{text: text, sha: hex.EncodeToString(sum[:]), waits: waits}
+	head := func(command, what string) []byte {
+		b := appendWord(appendHead(nil, 4+args), command)
+		return appendWord(appendWord(b, what), "1")
+	}
+	sc.byName, sc.byText = head("EVALSHA", sc.sha), head("EVAL", text)
+	return sc
+}
+
+// appendByName appends the command that runs the script on a key.
+func (sc *script) appendByName(b []byte, key string, args []arg) []byte {
+	return appendArgs(append(b, sc.byName...), key, args)
+}
+
+// appendByText does the same for a server that does not know it.
+func (sc *script) appendByText(b []byte, key string, args []arg) []byte {
+	return appendArgs(append(b, sc.byText...), key, args)
+}
+
+func appendArgs(b []byte, key string, args []arg) []byte {
+	b = appendWord(b, key)
+	for _, a := range args {
+		b = a.appendTo(b)
+	}
+	return b
 }
 
 const prelude = `
@@ -35,7 +65,7 @@ end
 
 // begin: ARGV owner, fingerprint, lease, retention (ms), attempts.
 // It answers name, resent, version, fence, attempts, lease left (ms), step, result.
-var begin = newScript(prelude + `
+var begin = newScript(5, true, prelude+`
 local owner, fp, lease, retain, max = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local us = clock()
 local now = math.floor(us / 1000)
@@ -70,7 +100,7 @@ return answer(taken and 'takeover' or 'new', 0, taken and r[9] or '')
 `)
 
 // renew: ARGV owner, fence, lease, retention (ms), number of the step or 0, step.
-var renew = newScript(prelude + `
+var renew = newScript(6, false, prelude+`
 local lease, retain, no = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local r = redis.call('HMGET', k, 's', 'o', 'f', 'm')
 if not r[1] or r[2] ~= ARGV[1] or (ARGV[2] ~= '0' and r[3] ~= ARGV[2]) then return 'lost' end
@@ -94,7 +124,7 @@ end
 `
 
 // finish: ARGV owner, fence, state, result, retention (ms), fingerprint.
-var finish = newScript(prelude + ending + `
+var finish = newScript(6, true, prelude+ending+`
 local owner, fence, state = ARGV[1], ARGV[2], ARGV[3]
 local r = redis.call('HMGET', k, 's', 'o', 'f', 'v')
 if not r[1] then
@@ -111,7 +141,7 @@ return 'ok'
 `)
 
 // resolve: ARGV version, state, result, retention (ms).
-var resolve = newScript(prelude + ending + `
+var resolve = newScript(4, true, prelude+ending+`
 local version, state = tonumber(ARGV[1]), ARGV[2]
 local r = redis.call('HMGET', k, 's', 'v', 'd')
 if not r[1] then return 'lost' end
@@ -126,7 +156,7 @@ return 'ok'
 
 // lookup answers the fields in the order of fields, then the lease's and the
 // record's time left in ms; -1: for good.
-var lookup = newScript(prelude + `
+var lookup = newScript(0, false, prelude+`
 local r = redis.call('HMGET', k, 's', 'o', 'f', 'v', 'n', 't', 'h', 'st', 'm', 'r', 'd')
 if not r[1] then return {} end
 for i = 1, 10 do r[i] = r[i] or '' end

@@ -3,11 +3,9 @@ package redis
 import (
 	"context"
 	"crypto/tls"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
-	"strconv"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -30,8 +28,16 @@ type Config struct {
 	DB       int         // not in a cluster
 	TLS      *tls.Config // nil: none
 
-	PoolSize int           // connections, to each node. 0: 10 for each processor
-	Timeout  time.Duration // to dial, and to wait for an answer if the context has longer. 0: 3 s
+	// PoolSize is how many connections there are, to each node. Calls share them,
+	// so that one is enough: what is asked at once is sent together. 0: 1.
+	//
+	// Pooled gives each call a connection of its own while it is under way, from
+	// go-redis, of which there are PoolSize; 0 is then 10 for each processor. With
+	// Cluster, TLS or Replicas it is so in any case.
+	PoolSize int
+	Pooled   bool
+
+	Timeout time.Duration // to dial, and to wait for an answer if the context has longer. 0: 3 s
 
 	// Replicas is how many replicas must have a grant or an end before it
 	// counts (WAIT), within ReplicaTimeout. 0: none; and 500 ms.
@@ -52,9 +58,8 @@ var (
 // Store is an idem.Store in Redis. Its methods may be called from any goroutine,
 // but not on a loop of the Runtime: they wait.
 type Store struct {
-	client   goredis.UniversalClient
-	replicas int
-	wait     time.Duration
+	shared *shared // nil: pooled is set
+	pooled *pooled
 }
 
 // Open connects, looks whether the server can be relied upon, and returns the
@@ -69,18 +74,33 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.ReplicaTimeout <= 0 {
 		cfg.ReplicaTimeout = 500 * time.Millisecond
 	}
-	s := &Store{client: newClient(cfg), replicas: cfg.Replicas, wait: cfg.ReplicaTimeout}
-	if err := s.examine(ctx); err != nil {
-		s.client.Close()
+	var (
+		s   Store
+		err error
+	)
+	if cfg.Cluster || cfg.TLS != nil || cfg.Replicas > 0 || cfg.Pooled {
+		s.pooled = &pooled{client: newClient(cfg), replicas: cfg.Replicas, wait: cfg.ReplicaTimeout}
+		err = s.pooled.examine(ctx)
+	} else {
+		s.shared = newShared(cfg)
+		err = s.shared.examine(ctx)
+	}
+	if err != nil {
+		s.Close()
 		return nil, err
 	}
-	return s, nil
+	return &s, nil
 }
 
 // Close closes the connections. Calls in flight get errors.
-func (s *Store) Close() error { return s.client.Close() }
+func (s *Store) Close() error {
+	if s.pooled != nil {
+		return s.pooled.client.Close()
+	}
+	return s.shared.close()
+}
 
-// newClient makes a client that does not try again by itself: whoever asks knows
+// newClient makes a go-redis client that does not try again by itself: whoever asks knows
 // for how long that makes sense. (In a cluster go-redis follows redirections,
 // and with them asks up to three times.) It notices a context's deadline, and
 // closes a connection on which an answer did not come in time.
@@ -124,26 +144,41 @@ func tlsClient(ctx context.Context, c net.Conn, cfg *tls.Config, address string)
 	return t, nil
 }
 
+// run asks, unless there is no time for it: by the script's name, and by its text
+// only when the server says that it does not know the name. An answer that got
+// lost says nothing about what the server knows. There is no interface between
+// the two ways to ask, so that args need no storage of their own.
+func (s *Store) run(ctx context.Context, sc *script, name string, args ...arg) (*reply, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if s.pooled != nil {
+		r, err := s.pooled.eval(ctx, sc, name, args)
+		return r, judge(err)
+	}
+	r, err := s.shared.eval(ctx, sc, name, args)
+	return r, judge(err)
+}
+
 // Begin implements idem.Store.
 func (s *Store) Begin(ctx context.Context, name string, c idem.Claim) (idem.Grant, error) {
-	v, err := s.run(ctx, begin, s.replicas, name, hex.EncodeToString(c.Owner[:]), hex.EncodeToString(c.Print[:]),
-		ms(c.Lease), ms(c.Retain), c.Attempts)
+	r, err := s.run(ctx, begin, name, hexed(c.Owner[:]), hexed(c.Print[:]), ms(c.Lease), ms(c.Retain), number(uint64(max(c.Attempts, 0))))
 	if err != nil {
 		return idem.Grant{}, err
 	}
-	f, err := fields(v, 8)
-	if err != nil {
+	defer r.release()
+	if err := r.fields(8); err != nil {
 		return idem.Grant{}, err
 	}
-	g := idem.Grant{Answer: answers[f.text(0)], Resent: f.number(1) == 1, Version: f.number(2), Fence: f.number(3),
-		Attempt: int(f.number(4)), Step: f.bytes(6), Result: f.bytes(7)}
+	g := idem.Grant{Answer: answers[string(r.list[0])], Resent: r.number(1) == 1, Version: r.number(2), Fence: r.number(3),
+		Attempt: int(r.number(4)), Step: r.bytes(6), Result: r.bytes(7)}
 	if g.Answer == idem.Busy {
-		g.Left = time.Duration(f.number(5)) * time.Millisecond
+		g.Left = r.ms(5)
 	}
 	if g.Answer == 0 {
-		f.fail("answer")
+		r.fail("answer")
 	}
-	return g, f.err
+	return g, r.err
 }
 
 var answers = map[string]idem.Answer{"new": idem.New, "takeover": idem.Takeover, "busy": idem.Busy, "done": idem.IsDone,
@@ -156,33 +191,36 @@ func (s *Store) Renew(ctx context.Context, name string, h idem.Hold, n idem.Rene
 	if n.Step == nil {
 		no = 0
 	}
-	return s.verdict(s.run(ctx, renew, 0, name, hex.EncodeToString(h.Owner[:]), h.Fence, ms(n.Lease), ms(n.Retain), no, string(n.Step)))
+	return verdict(s.run(ctx, renew, name, hexed(h.Owner[:]), number(h.Fence), ms(n.Lease), ms(n.Retain), number(uint64(max(no, 0))), text(n.Step)))
 }
 
 // Finish implements idem.Store.
 func (s *Store) Finish(ctx context.Context, name string, h idem.Hold, f idem.Final) (idem.Verdict, error) {
-	return s.verdict(s.run(ctx, finish, s.replicas, name, hex.EncodeToString(h.Owner[:]), h.Fence, string(rune(f.State)),
-		string(f.Result), atLeastOne(ms(f.Retain)), hex.EncodeToString(f.Print[:])))
+	return verdict(s.run(ctx, finish, name, hexed(h.Owner[:]), number(h.Fence), text([]byte{byte(f.State)}), text(f.Result),
+		atLeastOne(f.Retain), hexed(f.Print[:])))
 }
 
 // Resolve implements idem.Store.
 func (s *Store) Resolve(ctx context.Context, name string, version uint64, f idem.Final) (idem.Verdict, error) {
-	return s.verdict(s.run(ctx, resolve, s.replicas, name, version, string(rune(f.State)), string(f.Result), atLeastOne(ms(f.Retain))))
+	return verdict(s.run(ctx, resolve, name, number(version), text([]byte{byte(f.State)}), text(f.Result), atLeastOne(f.Retain)))
 }
 
 // Lookup implements idem.Store. Until and Expires are turned into this machine's
 // time.
 func (s *Store) Lookup(ctx context.Context, name string) (idem.Record, error) {
-	v, err := s.run(ctx, lookup, 0, name)
-	if list, isList := v.([]any); err != nil || isList && len(list) == 0 {
-		return idem.Record{}, err
-	}
-	f, err := fields(v, 12)
+	f, err := s.run(ctx, lookup, name)
 	if err != nil {
 		return idem.Record{}, err
 	}
+	defer f.release()
+	if f.array && f.n == 0 {
+		return idem.Record{}, nil
+	}
+	if err := f.fields(12); err != nil {
+		return idem.Record{}, err
+	}
 	r := idem.Record{State: f.state(0), Fence: f.number(2), Version: f.number(3), Attempts: int(f.number(4)),
-		Taken: f.text(5) == "1", Step: f.bytes(7), StepNo: int(f.number(8)), Result: f.bytes(9)}
+		Taken: string(f.list[5]) == "1", Step: f.bytes(7), StepNo: int(f.number(8)), Result: f.bytes(9)}
 	f.hex(1, r.Owner[:])
 	f.hex(6, r.Print[:])
 	now := time.Now()
@@ -197,22 +235,17 @@ func (s *Store) Lookup(ctx context.Context, name string) (idem.Record, error) {
 
 var verdicts = map[string]idem.Verdict{"ok": idem.OK, "healed": idem.Healed, "lost": idem.Lost, "conflict": idem.Conflict}
 
-func (s *Store) verdict(v any, err error) (idem.Verdict, error) {
+func verdict(r *reply, err error) (idem.Verdict, error) {
 	if err != nil {
 		return 0, err
 	}
-	text, _ := v.(string)
-	verdict := verdicts[text]
-	if verdict == 0 {
-		return 0, fmt.Errorf("%w: %v", errReply, v)
+	defer r.release()
+	v := verdicts[string(r.list[0])]
+	if r.array || v == 0 {
+		return 0, fmt.Errorf("%w: %.100q", errReply, r.list[:r.n])
 	}
-	return verdict, nil
-}
-
-// ms rounds up: a lease of less than a millisecond is none to Redis.
-func ms(d time.Duration) int64 {
-	return int64((d + time.Millisecond - 1) / time.Millisecond)
+	return v, nil
 }
 
 // atLeastOne keeps PEXPIRE from deleting what it is called for.
-func atLeastOne(n int64) string { return strconv.FormatInt(max(n, 1), 10) }
+func atLeastOne(d time.Duration) arg { return number(uint64(max(millis(d), 1))) }

@@ -17,13 +17,13 @@ import (
 // TestStorm: many callers of the same keys, while connections are cut before
 // and after the server has done it, answers come a byte at a time, and the
 // server forgets its scripts. Everything happens once, and everybody gets the
-// same.
+// same. One client's calls share a connection, the other's have one each.
 func TestStorm(t *testing.T) {
 	srv := startServer(t)
 	p := startProxy(t, srv.Addr)
 	s := &storm{effects: make([]atomic.Int32, 150), results: make([][]byte, 150)}
 	for i := range s.clients {
-		s.clients[i] = &idem.Client{Store: open(t, p.addr, redis.Config{}), Patience: patience}
+		s.clients[i] = &idem.Client{Store: open(t, p.addr, redis.Config{Pooled: i == 1}), Patience: patience}
 	}
 	p.set(weather)
 	stop := flushScripts(t, srv)
