@@ -340,9 +340,9 @@ func (k *caller) Ping(data [8]byte, ack bool) {
 // GoAway says that the server takes no more streams, and none above last.
 func (k *caller) GoAway(last uint32, code h2.Code, debug []byte) {
 	s := (*Session)(k)
-	s.line.goAway(code == h2.EnhanceYourCalm && string(debug) == "too_many_pings")
+	s.line.goAway(code, string(debug[:min(len(debug), foreignText)]))
 	s.quit()
-	status := Statusf(Unavailable, "the server has sent GOAWAY: %v, %q", code, debug)
+	status := s.line.farewell("not served")
 	for _, h := range s.core.Streams(nil) {
 		if h.ID() > last {
 			s.core.Reset(h, h2.Cancel)

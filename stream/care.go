@@ -63,6 +63,9 @@ func (s *Session) arm(now timer.Time) {
 	when := c.heard.Add(s.aliveTime())
 	if c.pinged != 0 {
 		when = c.pinged.Add(cfg.Keepalive.Timeout)
+		if soon := c.pinged.Add(s.aliveTime()); soon > now { // it may be answered by then
+			when = min(when, soon)
+		}
 	}
 	if !s.core.Ready() {
 		when = min(when, c.born.Add(cfg.HeaderTimeout))

@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
@@ -446,6 +447,7 @@ type line struct {
 	sess    *Session
 	enc     h2.Encoder // of the loop
 	attempt *attempt
+	said    string // of the loop: the server's GOAWAY
 	since   atomic.Int64 // when the connection's send window was used up; 0: it is not
 
 	// Guarded by Client.mu.
@@ -515,14 +517,24 @@ func (l *line) leave() {
 	c.do(&t)
 }
 
-// goAway is told of GOAWAY; pings says that the server was pinged too often.
-func (l *line) goAway(pings bool) {
+// goAway is told of GOAWAY. A server that was pinged too often is pinged half as
+// often from then on.
+func (l *line) goAway(code h2.Code, why string) {
 	l.client.nums.goAways.Add(1)
-	if pings {
+	l.said = fmt.Sprintf("GOAWAY with %v %q", code, why)
+	if code == h2.EnhanceYourCalm && why == "too_many_pings" {
 		l.client.mu.Lock()
 		l.client.alive = min(l.client.alive, never/2) * 2
 		l.client.mu.Unlock()
 	}
+}
+
+// farewell is the status of streams that end with the connection.
+func (l *line) farewell(why string) *Status {
+	if l.said != "" {
+		why += ", after " + l.said
+	}
+	return &Status{Code: Unavailable, Message: why}
 }
 
 func (c *Client) aliveTime() time.Duration {

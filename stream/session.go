@@ -175,7 +175,7 @@ func (s *Session) Lost(err error) {
 	s.state = gone
 	status := &Status{Code: Canceled, Message: lostMessage(err)}
 	if s.line != nil {
-		status.Code = Unavailable
+		status = s.line.farewell(status.Message)
 	}
 	s.endStreams(status)
 	s.core.Out = s.core.Out[:0]

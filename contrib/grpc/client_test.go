@@ -1,0 +1,528 @@
+package grpc_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	stock "google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/encoding/gzip"
+	testgrpc "google.golang.org/grpc/interop/grpc_testing"
+	testpb "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/stats"
+	"google.golang.org/grpc/status"
+
+	"github.com/weir-go/weir/contrib/grpc"
+	"github.com/weir-go/weir/internal/certs"
+	"github.com/weir-go/weir/stream"
+)
+
+// talk answers each message with its text.
+func talk(ss testgrpc.TestService_FullDuplexCallServer) error {
+	for {
+		req, err := ss.Recv()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := ss.Send(chunk(string(req.GetPayload().GetBody()))); err != nil {
+			return err
+		}
+	}
+}
+
+func bodyOf(s string) *testpb.StreamingOutputCallRequest {
+	return &testpb.StreamingOutputCallRequest{Payload: &testpb.Payload{Body: []byte(s)}}
+}
+
+func TestClientOptionsOut(t *testing.T) {
+	s := &service{unary: func(ctx context.Context, req *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+		md, _ := metadata.FromIncomingContext(ctx)
+		stock.SetHeader(ctx, metadata.Pairs("h", strings.Join(md["k"], "+"), "h-bin", "\x00\x01"))
+		stock.SetTrailer(ctx, metadata.Pairs("t", "2"))
+		return text(md["user-agent"][0]), nil
+	}}
+	cc := newClient(t, serveStock(t, s.register), grpc.ClientConfig{})
+	var header, trailer metadata.MD
+	var p peer.Peer
+	var ended []error
+	ctx := metadata.AppendToOutgoingContext(within(t), "k", "1", "K", "2")
+	r, err := testgrpc.NewTestServiceClient(cc).UnaryCall(ctx, &testpb.SimpleRequest{}, stock.Header(&header), stock.Trailer(&trailer), stock.Peer(&p),
+		stock.OnFinish(func(err error) { ended = append(ended, err) }), stock.StaticMethod())
+	ok(t, err)
+	want(t, string(r.Payload.Body), "grpc-go-weir")
+	want(t, fmt.Sprint(header["h"], header["h-bin"], header["content-type"]), fmt.Sprint([]string{"1+2"}, []string{"\x00\x01"}, []string{"application/grpc"}))
+	want(t, fmt.Sprint(trailer["t"]), "[2]")
+	if p.Addr == nil || p.Addr.(*net.TCPAddr).Port == 0 {
+		t.Errorf("peer %v", p)
+	}
+	if len(ended) != 1 || ended[0] != nil {
+		t.Errorf("finished with %v", ended)
+	}
+}
+
+func TestClientErrors(t *testing.T) {
+	s := &service{unary: func(ctx context.Context, req *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+		switch string(req.GetPayload().GetBody()) {
+		case "details":
+			st, _ := status.New(codes.Aborted, "no: ü%").WithDetails(&testpb.Empty{}, &testpb.SimpleRequest{ResponseSize: 7})
+			return nil, st.Err()
+		case "large":
+			return text(strings.Repeat("x", 100_000)), nil
+		case "wait":
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		return text(""), nil
+	}, duplex: talk}
+	cc := newClient(t, serveStock(t, s.register), grpc.ClientConfig{})
+	client := testgrpc.NewTestServiceClient(cc)
+	call := func(ctx context.Context, body string, o ...stock.CallOption) error {
+		_, err := client.UnaryCall(ctx, &testpb.SimpleRequest{Payload: &testpb.Payload{Body: []byte(body)}}, o...)
+		return err
+	}
+	st := status.Convert(call(within(t), "details"))
+	if st.Code() != codes.Aborted || st.Message() != "no: ü%" || len(st.Details()) != 2 || st.Details()[1].(*testpb.SimpleRequest).ResponseSize != 7 {
+		t.Errorf("%v with %v", st, st.Details())
+	}
+	late, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	gone, cancel2 := context.WithCancel(context.Background())
+	cancel2()
+	for _, c := range []struct {
+		what string
+		err  error
+		code codes.Code
+		text string
+	}{
+		{"an answer too large", call(within(t), "large", stock.MaxCallRecvMsgSize(1000)), codes.ResourceExhausted, "larger than max"},
+		{"a request too large", call(within(t), "more than 10", stock.MaxCallSendMsgSize(10)), codes.ResourceExhausted, "larger than max (16 vs. 10)"},
+		{"a deadline", call(late, "wait"), codes.DeadlineExceeded, "deadline"},
+		{"a context that has ended", call(gone, ""), codes.Canceled, "context canceled"},
+		{"no such method", cc.Invoke(within(t), "/grpc.testing.TestService/None", &testpb.Empty{}, &testpb.Empty{}), codes.Unimplemented, "unknown method None"},
+		{"no such compressor", call(within(t), "", stock.UseCompressor("zip")), codes.Internal, `"zip"`},
+		{"no such codec", call(within(t), "", stock.CallContentSubtype("yaml")), codes.Internal, "yaml"},
+		{"insecure credentials", call(within(t), "", stock.PerRPCCredentials(token{})), codes.Unauthenticated, "TLS"},
+		{"unknown option", call(within(t), "", odd{}), codes.Unimplemented, "grpc_test.odd"},
+	} {
+		if s := status.Convert(c.err); s.Code() != c.code || !strings.Contains(s.Message(), c.text) {
+			t.Errorf("%s: %v", c.what, c.err)
+		}
+	}
+}
+
+type odd struct{ stock.EmptyCallOption }
+
+type token struct{}
+
+func (token) GetRequestMetadata(ctx context.Context, uri ...string) (map[string]string, error) {
+	info, _ := credentials.RequestInfoFromContext(ctx)
+	return map[string]string{"Authorization": "for " + strings.Join(uri, " ") + " " + info.Method}, nil
+}
+func (token) RequireTransportSecurity() bool { return true }
+
+func TestClientCompression(t *testing.T) {
+	s := &service{duplex: talk, unary: func(_ context.Context, req *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+		return &testpb.SimpleResponse{Payload: req.Payload}, nil
+	}}
+	cc := newClient(t, serveStock(t, s.register), grpc.ClientConfig{})
+	client := testgrpc.NewTestServiceClient(cc)
+	big := strings.Repeat("to be pressed ", 20_000)
+	r, err := client.UnaryCall(within(t), &testpb.SimpleRequest{Payload: &testpb.Payload{Body: []byte(big)}}, stock.UseCompressor(gzip.Name))
+	ok(t, err)
+	want(t, string(r.Payload.Body), big)
+	ss, err := client.FullDuplexCall(within(t), stock.UseCompressor(gzip.Name))
+	ok(t, err)
+	for i := range 20 {
+		ok(t, ss.Send(bodyOf(big[:i*1000])))
+		m, err := ss.Recv()
+		ok(t, err)
+		want(t, string(m.Payload.Body), big[:i*1000])
+	}
+	ok(t, ss.CloseSend())
+	if _, err := ss.Recv(); err != io.EOF {
+		t.Error(err)
+	}
+}
+
+// Both directions at once, far more than the windows.
+func TestClientFlow(t *testing.T) {
+	s := &service{duplex: talk}
+	for name, addr := range map[string]string{
+		"stock": serveStock(t, s.register),
+		"own":   func() string { _, _, a := serve(t, grpc.Config{}, s.register); return a }(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			cc := newClient(t, addr, grpc.ClientConfig{})
+			ss, err := testgrpc.NewTestServiceClient(cc).FullDuplexCall(within(t))
+			ok(t, err)
+			const n = 100
+			sent := make(chan error, 1)
+			go func() {
+				for i := range n {
+					if err := ss.Send(bodyOf(string(bytes.Repeat([]byte{byte(i)}, 100_000)))); err != nil {
+						sent <- err
+						return
+					}
+				}
+				sent <- ss.CloseSend()
+			}()
+			for i := range n {
+				m, err := ss.Recv()
+				ok(t, err)
+				if b := m.Payload.Body; len(b) != 100_000 || b[0] != byte(i) || b[99_999] != byte(i) {
+					t.Fatalf("message %d: %d bytes", i, len(b))
+				}
+			}
+			if _, err := ss.Recv(); err != io.EOF {
+				t.Error(err)
+			}
+			ok(t, <-sent)
+		})
+	}
+}
+
+func TestClientHeaderOfStreams(t *testing.T) {
+	s := &service{
+		duplex: func(ss testgrpc.TestService_FullDuplexCallServer) error {
+			ok(t, ss.SendHeader(metadata.Pairs("a", "1")))
+			ss.SetTrailer(metadata.Pairs("b", "2"))
+			ss.Recv()
+			return nil
+		},
+		output: func(_ *testpb.StreamingOutputCallRequest, ss testgrpc.TestService_StreamingOutputCallServer) error {
+			ss.SetTrailer(metadata.Pairs("b", "3"))
+			return status.Error(codes.NotFound, "no")
+		},
+	}
+	client := testgrpc.NewTestServiceClient(newClient(t, serveStock(t, s.register), grpc.ClientConfig{}))
+	ss, err := client.FullDuplexCall(within(t))
+	ok(t, err)
+	md, err := ss.Header()
+	ok(t, err)
+	want(t, fmt.Sprint(md["a"], ss.Trailer()), "[1] map[]")
+	ok(t, ss.CloseSend())
+	if _, err := ss.Recv(); err != io.EOF {
+		t.Error(err)
+	}
+	want(t, fmt.Sprint(ss.Trailer()["b"]), "[2]")
+	if err := ss.Send(bodyOf("")); status.Code(err) != codes.Internal {
+		t.Errorf("a message after CloseSend: %v", err)
+	}
+
+	out, err := client.StreamingOutputCall(within(t), &testpb.StreamingOutputCallRequest{})
+	ok(t, err)
+	md, err = out.Header()
+	if md != nil || err != nil {
+		t.Errorf("the header of a status: %v, %v", md, err)
+	}
+	if _, err := out.Recv(); status.Code(err) != codes.NotFound {
+		t.Error(err)
+	}
+	want(t, fmt.Sprint(out.Trailer()["b"]), "[3]")
+}
+
+// The server says no while the client still sends: io.EOF, and the status.
+func TestClientSendAfterEnd(t *testing.T) {
+	s := &service{duplex: func(testgrpc.TestService_FullDuplexCallServer) error { return status.Error(codes.DataLoss, "enough") }}
+	ss, err := testgrpc.NewTestServiceClient(newClient(t, serveStock(t, s.register), grpc.ClientConfig{})).FullDuplexCall(within(t))
+	ok(t, err)
+	for err == nil {
+		err = ss.Send(bodyOf(strings.Repeat("x", 1000)))
+	}
+	want(t, err, io.EOF)
+	if _, err := ss.Recv(); status.Code(err) != codes.DataLoss {
+		t.Error(err)
+	}
+}
+
+func TestClientInterceptors(t *testing.T) {
+	s := &service{duplex: talk, unary: func(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error) { return text("x"), nil }}
+	var mu sync.Mutex
+	var told []string
+	tell := func(s string) { mu.Lock(); defer mu.Unlock(); told = append(told, s) }
+	unary := func(name string) stock.UnaryClientInterceptor {
+		return func(ctx context.Context, method string, req, reply any, cc *stock.ClientConn, next stock.UnaryInvoker, o ...stock.CallOption) error {
+			tell(name + ">")
+			err := next(ctx, method, req, reply, cc, o...)
+			tell("<" + name)
+			return err
+		}
+	}
+	streaming := func(name string) stock.StreamClientInterceptor {
+		return func(ctx context.Context, desc *stock.StreamDesc, cc *stock.ClientConn, method string, next stock.Streamer, o ...stock.CallOption) (stock.ClientStream, error) {
+			tell(name + ":" + desc.StreamName)
+			return next(ctx, desc, cc, method, o...)
+		}
+	}
+	cc := newClient(t, serveStock(t, s.register), grpc.ClientConfig{
+		UnaryInterceptors:  []stock.UnaryClientInterceptor{unary("a"), unary("b"), unary("c")},
+		StreamInterceptors: []stock.StreamClientInterceptor{streaming("d"), streaming("e")},
+	})
+	client := testgrpc.NewTestServiceClient(cc)
+	_, err := client.UnaryCall(within(t), &testpb.SimpleRequest{})
+	ok(t, err)
+	ss, err := client.FullDuplexCall(within(t))
+	ok(t, err)
+	ok(t, ss.CloseSend())
+	if _, err := ss.Recv(); err != io.EOF {
+		t.Error(err)
+	}
+	want(t, strings.Join(told, " "), "a> b> c> <c <b <a d:FullDuplexCall e:FullDuplexCall")
+}
+
+// collector is a stats.Handler that keeps what it is told.
+type collector struct {
+	mu   sync.Mutex
+	told []string
+	end  chan struct{}
+}
+
+func (c *collector) TagRPC(ctx context.Context, i *stats.RPCTagInfo) context.Context {
+	return metadata.AppendToOutgoingContext(ctx, "tagged", i.FullMethodName)
+}
+func (c *collector) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
+func (c *collector) HandleConn(context.Context, stats.ConnStats)                       {}
+func (c *collector) HandleRPC(_ context.Context, s stats.RPCStats) {
+	if !s.IsClient() {
+		panic("it is a client's")
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	name := strings.TrimPrefix(fmt.Sprintf("%T", s), "*stats.")
+	switch s := s.(type) {
+	case *stats.InPayload:
+		name = fmt.Sprintf("%s(%d)", name, s.WireLength)
+	case *stats.End:
+		name = fmt.Sprintf("%s(%v)", name, status.Code(s.Error))
+	case *stats.InTrailer:
+		name = fmt.Sprintf("%s(%v)", name, s.Trailer["t"])
+	}
+	c.told = append(c.told, name)
+	if strings.HasPrefix(name, "End") {
+		close(c.end)
+	}
+}
+
+func TestClientStats(t *testing.T) {
+	s := &service{unary: func(ctx context.Context, _ *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+		md, _ := metadata.FromIncomingContext(ctx)
+		stock.SetTrailer(ctx, metadata.Pairs("t", "1"))
+		return text(md["tagged"][0]), nil
+	}, duplex: func(ss testgrpc.TestService_FullDuplexCallServer) error { <-ss.Context().Done(); return nil }}
+	addr := serveStock(t, s.register)
+	c := &collector{end: make(chan struct{})}
+	cc := newClient(t, addr, grpc.ClientConfig{Stats: []stats.Handler{c}})
+	client := testgrpc.NewTestServiceClient(cc)
+	r, err := client.UnaryCall(within(t), &testpb.SimpleRequest{})
+	ok(t, err)
+	want(t, string(r.Payload.Body), "/grpc.testing.TestService/UnaryCall")
+	want(t, strings.Join(c.told, " "), "Begin OutHeader OutPayload InHeader InPayload(44) InTrailer([1]) End(OK)")
+
+	// The end is told without anybody receiving.
+	c.told, c.end = nil, make(chan struct{})
+	ctx, cancel := context.WithCancel(within(t))
+	_, err = client.FullDuplexCall(ctx)
+	ok(t, err)
+	cancel()
+	<-c.end
+	if got := c.told[len(c.told)-1]; got != "End(Canceled)" {
+		t.Error(got)
+	}
+}
+
+func TestClientTLS(t *testing.T) {
+	s := &service{duplex: talk, unary: func(ctx context.Context, _ *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+		md, _ := metadata.FromIncomingContext(ctx)
+		return text(strings.Join(md["authorization"], " ")), nil
+	}}
+	cert, pool := certs.Identity()
+	_, _, own := serveTLS(t, grpc.Config{}, s.register)
+	for name, addr := range map[string]string{
+		"stock": serveStock(t, s.register, stock.Creds(credentials.NewServerTLSFromCert(&cert))),
+		"own":   own,
+	} {
+		t.Run(name, func(t *testing.T) {
+			cc := newClient(t, addr, grpc.ClientConfig{TLS: &tls.Config{RootCAs: pool, ServerName: certs.Name}, Credentials: token{}})
+			client := testgrpc.NewTestServiceClient(cc)
+			var p peer.Peer
+			r, err := client.UnaryCall(within(t), &testpb.SimpleRequest{}, stock.Peer(&p))
+			ok(t, err)
+			want(t, string(r.Payload.Body), "for https://"+addr+"/grpc.testing.TestService /grpc.testing.TestService/UnaryCall")
+			if info, is := p.AuthInfo.(credentials.TLSInfo); !is || info.State.NegotiatedProtocol != "h2" {
+				t.Errorf("%v", p.AuthInfo)
+			}
+			ss, err := client.FullDuplexCall(within(t))
+			ok(t, err)
+			for i := range 50 {
+				big := strings.Repeat("x", i*4000)
+				ok(t, ss.Send(bodyOf(big)))
+				m, err := ss.Recv()
+				ok(t, err)
+				want(t, len(m.Payload.Body), len(big))
+			}
+			ok(t, ss.CloseSend())
+			if _, err := ss.Recv(); err != io.EOF {
+				t.Error(err)
+			}
+		})
+		t.Run(name+", unknown authority", func(t *testing.T) {
+			cc := newClient(t, addr, grpc.ClientConfig{TLS: &tls.Config{RootCAs: x509.NewCertPool(), ServerName: certs.Name}})
+			_, err := testgrpc.NewTestServiceClient(cc).UnaryCall(within(t), &testpb.SimpleRequest{})
+			if s := status.Convert(err); s.Code() != codes.Unavailable || !strings.Contains(s.Message(), "certificate") {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// Calls go on while the server retires its connections: none is lost, none is
+// done twice.
+func TestClientGoAway(t *testing.T) {
+	var mu sync.Mutex
+	seen := make(map[string]int)
+	s := &service{unary: func(_ context.Context, req *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		seen[string(req.Payload.Body)]++
+		return text(string(req.Payload.Body)), nil
+	}}
+	addr := serveStock(t, s.register, stock.KeepaliveParams(keepalive.ServerParameters{MaxConnectionAge: 30 * time.Millisecond, MaxConnectionAgeGrace: time.Minute}))
+	cc := newClient(t, addr, grpc.ClientConfig{})
+	client := testgrpc.NewTestServiceClient(cc)
+	const callers = 8
+	var all sync.WaitGroup
+	ctx, n := within(t), 0
+	for k := range callers {
+		all.Go(func() {
+			for i := 0; cc.Core().Stats().GoAways < 6; i++ {
+				id := fmt.Sprint(k, " ", i)
+				r, err := client.UnaryCall(ctx, &testpb.SimpleRequest{Payload: &testpb.Payload{Body: []byte(id)}})
+				if err != nil || string(r.Payload.Body) != id {
+					t.Errorf("call %s: %v", id, err)
+					return
+				}
+				mu.Lock()
+				n++
+				mu.Unlock()
+			}
+		})
+	}
+	all.Wait()
+	for id, times := range seen {
+		if times != 1 {
+			t.Errorf("call %s was done %d times", id, times)
+		}
+	}
+	want(t, len(seen), n)
+	t.Logf("%d calls, %+v", n, cc.Core().Stats())
+}
+
+// A connection whose server is silent is found out by its keepalive.
+func TestClientKeepalive(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ok(t, err)
+	defer ln.Close()
+	accepted := make(chan net.Conn, 1)
+	go func() {
+		c, err := ln.Accept()
+		if err == nil {
+			c.Write([]byte{0, 0, 0, 4, 0, 0, 0, 0, 0}) // SETTINGS, and nothing after
+			accepted <- c
+		}
+	}()
+	cfg := grpc.ClientConfig{}
+	cfg.Keepalive = stream.Keepalive{Time: 20 * time.Millisecond, Timeout: 20 * time.Millisecond}
+	cc := newClient(t, ln.Addr().String(), cfg)
+	_, err = testgrpc.NewTestServiceClient(cc).EmptyCall(within(t), &testpb.Empty{})
+	if status.Code(err) != codes.Unavailable {
+		t.Error(err)
+	}
+	(<-accepted).Close()
+	until(t, "the counter", func() bool { return cc.Core().Stats().Dead == 1 })
+}
+
+// A pinging client is told off by grpc-go's server, slows down, and goes on.
+func TestClientPingsTooOften(t *testing.T) {
+	s := &service{duplex: func(ss testgrpc.TestService_FullDuplexCallServer) error { <-ss.Context().Done(); return nil }}
+	addr := serveStock(t, s.register, stock.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Hour}))
+	cfg := grpc.ClientConfig{}
+	cfg.Keepalive = stream.Keepalive{Time: 10 * time.Millisecond}
+	cc := newClient(t, addr, cfg)
+	ss, err := testgrpc.NewTestServiceClient(cc).FullDuplexCall(within(t))
+	ok(t, err)
+	if _, err := ss.Recv(); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "too_many_pings") {
+		t.Error(err)
+	}
+	until(t, "GOAWAY", func() bool { return cc.Core().Stats().GoAways == 1 })
+}
+
+func TestClientNobodyListens(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ok(t, err)
+	addr := ln.Addr().String()
+	ln.Close()
+	cc := newClient(t, addr, grpc.ClientConfig{})
+	client := testgrpc.NewTestServiceClient(cc)
+	_, err = client.EmptyCall(within(t), &testpb.Empty{})
+	if s := status.Convert(err); s.Code() != codes.Unavailable || !strings.Contains(s.Message(), "refused") {
+		t.Error(err)
+	}
+	// One that may wait finds the server when it comes.
+	answered := make(chan error, 1)
+	go func() {
+		_, err := client.EmptyCall(within(t), &testpb.Empty{}, stock.WaitForReady(true))
+		answered <- err
+	}()
+	until(t, "more than one try", func() bool { return cc.Core().Stats().DialErrors > 2 })
+	ln, err = net.Listen("tcp", addr)
+	ok(t, err)
+	srv := stock.NewServer()
+	testgrpc.RegisterTestServiceServer(srv, &emptyService{})
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(ln) }()
+	ok(t, <-answered)
+	srv.Stop()
+	ok(t, <-served)
+}
+
+type emptyService struct {
+	testgrpc.UnimplementedTestServiceServer
+}
+
+func (*emptyService) EmptyCall(context.Context, *testpb.Empty) (*testpb.Empty, error) {
+	return &testpb.Empty{}, nil
+}
+
+func TestClientClosed(t *testing.T) {
+	s := &service{duplex: talk}
+	cc := newClient(t, serveStock(t, s.register), grpc.ClientConfig{})
+	ss, err := testgrpc.NewTestServiceClient(cc).FullDuplexCall(within(t))
+	ok(t, err)
+	ok(t, cc.Close())
+	if _, err := ss.Recv(); status.Code(err) != codes.Unavailable {
+		t.Error(err)
+	}
+	if _, err := testgrpc.NewTestServiceClient(cc).EmptyCall(within(t), &testpb.Empty{}); status.Code(err) != codes.Canceled {
+		t.Error(err)
+	}
+	if err := ss.Send(bodyOf("")); !errors.Is(err, io.EOF) {
+		t.Error(err)
+	}
+}
