@@ -9,7 +9,7 @@ nested    = @set -e; for m in $(NESTED); do echo "$$m: $(1)"; (cd $$m && $(1)); 
 .PHONY: test check race fuzz bench doc format
 
 test: format # this platform: format, vet, and the tests of each module
-	@internal/ci/need.sh redis-server strace
+	@internal/ci/need.sh redis-server strace promtool:prometheus
 	go vet ./...
 	@set -e; for f in docs/guide/*/*.go; do go vet $$f; done
 	go test -timeout 5m ./...
@@ -24,7 +24,7 @@ format:
 	@out=$$(gofmt -l .); test -z "$$out" || { echo "not formatted:"; echo "$$out"; exit 1; }
 
 race: # the same tests under the race detector, which needs a C compiler
-	@internal/ci/need.sh gcc redis-server strace
+	@internal/ci/need.sh gcc redis-server strace promtool:prometheus
 	CGO_ENABLED=1 go test -race -timeout 10m ./...
 	$(call nested,CGO_ENABLED=1 go test -race -timeout 10m ./...)
 

@@ -8,7 +8,8 @@
 // takes one Stats value, so the figures in it belong together. Everything is
 // in base units, seconds and bytes, and what only grows ends in _total.
 //
-// A timer.Clock has a collector likewise, NewClock.
+// A timer.Clock has a collector likewise, NewClock, and a sched.Scheduler,
+// NewSched.
 //
 // The runtime's name becomes the label "runtime", so that one process may show
 // several. Figures of a single loop are labelled "loop" as well. The tables in

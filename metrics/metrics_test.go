@@ -41,7 +41,7 @@ func number(v any, n int64) (names []string) {
 	s := reflect.ValueOf(v).Elem()
 	for i := range s.NumField() {
 		switch f := s.Field(i); f.Kind() {
-		case reflect.Int64:
+		case reflect.Int, reflect.Int64:
 			f.SetInt(n + int64(len(names)))
 		case reflect.Uint64:
 			f.SetUint(uint64(n) + uint64(len(names)))
