@@ -41,17 +41,18 @@ func (s *Session) allowance() int64 {
 	return min(cfg.SessionBudget, cfg.ServerBudget/max(s.own.count.sessions.Load(), 1))
 }
 
-// crowded reports whether the session gets no new streams for what is held: by
-// the server as a whole, or by the session, when it has taken more than its share
-// of a budget of which half is used. So one session alone leaves room for others.
+// crowded reports whether the session gets no new streams for what is held. One
+// session alone must not use up what all have: from half of the server's budget
+// on, those with more than their share of that get none; the others do up to
+// twice the budget, because streams that are open already may have overdrawn it.
 // Any goroutine.
 func (s *Session) crowded() bool {
 	cfg, all := &s.own.cfg, s.own.held.Load()
 	switch {
-	case all > cfg.ServerBudget:
-		return true
 	case all <= cfg.ServerBudget/2:
 		return false
+	case all > 2*cfg.ServerBudget:
+		return true
 	}
 	return s.held.Load() > cfg.ServerBudget/2/max(s.own.count.sessions.Load(), 1)
 }

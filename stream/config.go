@@ -20,7 +20,7 @@ type Config struct {
 	MaxWindow    int // to which both grow where bandwidth and delay ask for it. 0: 4 MiB; at least the others
 
 	SessionBudget int64 // bytes of a session's messages that wait: to be complete, to be received, to be sent. 0: 8 MiB, at least twice MaxRecv. Above: the session's peer is slowed down, and of messages that it has begun at once those that do not fit end with ResourceExhausted; above twice as much the session ends
-	ServerBudget  int64 // the same for all sessions together. 0: 256 MiB. Above: new streams end with ResourceExhausted, and sessions with more than their share are slowed down; above half of it, new streams of sessions with more than their share end so
+	ServerBudget  int64 // the same for all sessions together. 0: 256 MiB. Above half of it, new streams of sessions with more than their share end with ResourceExhausted; above it, these sessions are slowed down; above twice as much, all new streams end so
 
 	MaxHeaderList int           // bytes of a header list, as RFC 9113, section 6.5.2, counts. 0: 16 KiB. Above: ResourceExhausted
 	ControlLimit  int           // bytes of answers to control frames that a peer does not read. 0: 64 KiB. Above: the session ends with ENHANCE_YOUR_CALM
