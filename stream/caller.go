@@ -1,11 +1,6 @@
 package stream
 
 import (
-	"encoding/base64"
-	"strconv"
-	"strings"
-	"time"
-
 	"github.com/weir-go/weir/internal/h2"
 	"github.com/weir-go/weir/timer"
 )
@@ -20,8 +15,7 @@ func (s *Session) admit(o *outgoing) {
 	case left <= 0:
 		o.die(statusDeadline)
 		return
-	case s.state != running || s.core.CanOpen() != nil:
-		s.outOfIDs()
+	case s.closedFor():
 		o.bounced()
 		return
 	case o.listSize() > int64(s.core.Peer().MaxHeaderList):
@@ -43,54 +37,19 @@ func (s *Session) admit(o *outgoing) {
 	o.settleOn(s)
 }
 
-// outOfIDs drains a session that has used up its stream identifiers.
-func (s *Session) outOfIDs() {
-	if s.state == running && s.core.CanOpen() == h2.ErrIDs {
+// closedFor reports whether the session opens no stream now. One that never will
+// again is out of use first.
+func (s *Session) closedFor() bool {
+	switch s.core.CanOpen() {
+	case nil:
+		return s.state != running
+	case h2.ErrStreams: // the limit was lowered
+	case h2.ErrIDs:
 		s.drain("")
+	default:
+		s.line.leave()
 	}
-}
-
-// listSize is the request's header list as RFC 9113, section 6.5.2, counts it,
-// without what every request has.
-func (o *outgoing) listSize() (n int64) {
-	for _, p := range o.header {
-		v := len(p.Value)
-		if strings.HasSuffix(p.Key, binSuffix) {
-			v = base64.RawStdEncoding.EncodedLen(v)
-		}
-		n += int64(len(p.Key) + v + 32)
-	}
-	return n
-}
-
-// requestBlock writes a request's header block. What differs from call to call
-// stays out of the dynamic table.
-func (l *line) requestBlock(dst []byte, o *outgoing, left time.Duration) []byte {
-	r, set := o.st.req, &l.client.set
-	for _, f := range [...]Pair{
-		{":method", "POST"}, {":scheme", set.Scheme}, {":path", r.path}, {":authority", r.authority},
-		{"content-type", r.contentType}, {"te", "trailers"}, {"user-agent", set.UserAgent},
-		{"grpc-accept-encoding", l.client.accepts},
-	} {
-		if f.Value != "" {
-			dst = l.enc.Append(dst, f.Key, f.Value, false)
-		}
-	}
-	if c := o.compressor; c != nil {
-		dst = l.enc.Append(dst, "grpc-encoding", c.Name(), false)
-	}
-	if left != never {
-		var b [12]byte
-		dst = h2.AppendField(dst, "grpc-timeout", string(appendTimeout(b[:0], left)))
-	}
-	for _, p := range o.header {
-		if strings.HasSuffix(p.Key, binSuffix) {
-			dst = h2.AppendField(dst, p.Key, encodeBin(p.Value))
-		} else {
-			dst = l.enc.Append(dst, p.Key, p.Value, false)
-		}
-	}
-	return dst
+	return true
 }
 
 // CloseSend says that no message of this end follows: the server sees the end
@@ -196,63 +155,6 @@ func (st *Stream) responded(status *Status) {
 	st.ended(status)
 }
 
-// fieldOf returns the value of a block's field, "" when it has none.
-func fieldOf(b *h2.Block, name string) string {
-	for i := range b.Fields {
-		if b.Fields[i].Name == name {
-			return b.Fields[i].Value
-		}
-	}
-	return ""
-}
-
-// statusIn reads the status in trailers or, when there was no header, in the
-// only block of a response.
-func statusIn(b *h2.Block, headed bool) *Status {
-	code := fieldOf(b, "grpc-status")
-	if code == "" {
-		if !headed {
-			return fromHTTP(b.Status, fieldOf(b, "content-type"))
-		}
-		return &Status{Code: Unknown, Message: "the trailers have no grpc-status"}
-	}
-	n, err := strconv.ParseUint(code, 10, 32)
-	if err != nil {
-		return Statusf(Unknown, "a malformed grpc-status: %q", code)
-	}
-	if n == 0 {
-		return statusOK
-	}
-	s := &Status{Code: Code(n), Message: decodeMessage(fieldOf(b, "grpc-message"))}
-	if d := fieldOf(b, "grpc-status-details-bin"); d != "" {
-		// Details that cannot be read are left out.
-		s.Details, _ = base64.RawStdEncoding.DecodeString(strings.TrimRight(d, "="))
-	}
-	return s
-}
-
-// fromHTTP is the status of a response that is not gRPC's, as gRPC's
-// http-grpc-status-mapping.md has it.
-func fromHTTP(status, contentType string) *Status {
-	code := Unknown
-	switch status {
-	case "400":
-		code = Internal
-	case "401":
-		code = Unauthenticated
-	case "403":
-		code = PermissionDenied
-	case "404":
-		code = Unimplemented
-	case "429", "502", "503", "504":
-		code = Unavailable
-	}
-	return Statusf(code, "the response is not gRPC: HTTP status %s, content-type %q", status, contentType)
-}
-
-// foreignText is how much of a response that is not gRPC's is shown.
-const foreignText = 512
-
 // Data is a piece of the response's messages.
 func (k *caller) Data(h *h2.Stream[*Stream], p []byte, end bool) {
 	s, st := (*Session)(k), h.Owner
@@ -275,16 +177,6 @@ func (k *caller) Data(h *h2.Stream[*Stream], p []byte, end bool) {
 		}
 		st.responded(status)
 	}
-}
-
-// with appends what the server has written in place of messages.
-func (s *Status) with(p []byte) *Status {
-	room := max(foreignText-len(s.Message), 0)
-	if room == 0 || len(p) == 0 {
-		return s
-	}
-	text := strings.ToValidUTF8(string(p[:min(room, len(p))]), "?")
-	return &Status{Code: s.Code, Message: s.Message + " " + strings.TrimSpace(text)}
 }
 
 // Reset is the end of a stream by RST_STREAM, of the server's or for its error.

@@ -5,7 +5,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/weir-go/weir/internal/h2"
 	"github.com/weir-go/weir/timer"
 )
 
@@ -149,15 +148,18 @@ func (o *outgoing) cancelled() *Status {
 // abandon drops received messages that nobody will take.
 func (o *outgoing) abandon() {
 	if c := o.st.call.Load(); c != nil {
-		c.abandon()
+		c.abandon(o.cancelled())
 	}
 }
 
-// abandon empties the inbound queue. The receiver may be looking at the first
-// buffer: that one is left to it.
-func (c *call) abandon() {
+// abandon empties the inbound queue; Recv answers why then. The receiver may be
+// looking at the first buffer: that one is left to it.
+func (c *call) abandon(why *Status) {
 	c.mu.Lock()
 	b := c.takeAll()
+	if b != nil && (c.over == nil || c.over.Code == OK) {
+		c.over = why
+	}
 	c.mu.Unlock()
 	for first := true; b != nil; first = false {
 		next := b.next
@@ -240,159 +242,6 @@ func (o *outgoing) ended() {
 	}
 }
 
-// keep holds on to a message that has been sent, until the peer has answered
-// something: a stream that it refuses is opened again elsewhere.
-func (o *outgoing) keep(b *Buffer) {
-	n := b.size()
-	o.st.queued.Add(-int32(min(n, 1<<30)))
-	if o.kept == nil {
-		o.kept = b
-	} else {
-		o.keptLast.next = b
-	}
-	o.keptLast = b
-	if o.keptBytes += n; o.keptBytes > o.client.cfg.SendLimit {
-		o.commit()
-	}
-}
-
-// commit lets go of what was kept: from here on the stream cannot begin anew.
-func (o *outgoing) commit() {
-	o.sure = true
-	s := o.st.sess
-	for b := o.kept; b != nil; {
-		next := b.next
-		b.next = nil
-		s.release(b.size())
-		b.Release()
-		b = next
-	}
-	o.kept, o.keptLast, o.keptBytes = nil, nil, 0
-}
-
-// transfer moves n counted bytes from one session's account to another's.
-func transfer(n int, from, to *Session) {
-	from.held.Add(int64(-n))
-	to.held.Add(int64(n))
-}
-
-// rewind makes what was sent and what is queued the queue again. It returns its
-// bytes.
-func (o *outgoing) rewind() (n int) {
-	st := o.st
-	if o.kept != nil {
-		o.keptLast.next = st.head
-		if st.head == nil {
-			st.tail = o.keptLast
-		}
-		st.head = o.kept
-		st.queued.Add(int32(o.keptBytes))
-	}
-	o.kept, o.keptLast, o.keptBytes = nil, nil, 0
-	for b := st.head; b != nil; b = b.next {
-		b.at = 0
-		n += b.size()
-	}
-	return n
-}
-
-// depart takes a refused stream off its session, so that it can be opened again
-// on another. On the loop; the stream is closed already for package h2.
-func (o *outgoing) depart() {
-	st, limbo := o.st, o.client.limbo
-	s := st.sess
-	o.tried = true
-	st.dropIn()
-	s.unlist(st)
-	st.stopDeadline()
-	transfer(o.rewind(), s, limbo)
-	st.flags &= sendDone | serving | hasHalf | hasDrained | wanting
-	s.tally.done++ // it will be counted again
-	s.streamLeft()
-	o.client.departed(o)
-	o.mu.Lock()
-	st.sess = limbo
-	o.at.Store(limbo)
-	left := s.put(command{st: st, op: opLeft})
-	o.mu.Unlock()
-	if !left {
-		o.client.requeue(o)
-	}
-}
-
-// unlist takes a stream off the lists of its session.
-func (s *Session) unlist(st *Stream) {
-	if st.flags&queuedUp != 0 {
-		all := s.run
-		s.run = list{}
-		for x := all.head; x != nil; {
-			next := x.next
-			x.next = nil
-			x.flags &^= queuedUp
-			if x != st {
-				s.join(x)
-			}
-			x = next
-		}
-	}
-	for i, x := range s.told {
-		if x == st {
-			s.told = append(s.told[:i], s.told[i+1:]...)
-			break
-		}
-	}
-}
-
-// stray is a command that reaches a session which its stream has left. The last
-// one sets the stream free.
-func (o *outgoing) stray(s *Session, c command) {
-	switch c.op {
-	case opLeft:
-		o.client.requeue(o)
-		return
-	case opSend:
-		transfer(c.ref.(*Buffer).size(), s, o.client.limbo)
-	}
-	o.late = append(o.late, c)
-}
-
-// bounced is a stream that was placed on a session which has ended, or drains.
-func (o *outgoing) bounced() { o.client.bounce(o) }
-
-// perish ends a stream that is on no session.
-func (o *outgoing) perish(status *Status) {
-	st := o.st
-	if st.handler == nil || o.client.rt.Post(0, func() { o.die(status) }) != nil {
-		o.die(status)
-	}
-}
-
-func (o *outgoing) die(status *Status) {
-	st := o.st
-	o.mu.Lock()
-	o.over = true
-	left := append(o.late, o.pending...)
-	o.late, o.pending = nil, nil
-	o.mu.Unlock()
-	st.flags |= ended
-	st.final = status
-	st.marks.Or(markEnded | markFinished | markHeader)
-	for _, c := range left {
-		c.drop()
-	}
-	st.dropQueue()
-	o.ended()
-	o.client.count.failed.Add(1)
-	if c := st.call.Load(); c != nil {
-		c.end(status)
-	}
-	if h := st.handler; h != nil {
-		st.handler = nil
-		st.tellClosed(h, status)
-	}
-	o.client.finished(o)
-}
-
 // setTime lets the call's time begin.
 func (o *outgoing) setTime(d time.Duration) {
 	x := &deadline{st: o.st, when: timer.Now().Add(d), until: time.Now().Add(d)}
@@ -417,48 +266,10 @@ func (o *outgoing) setAlarm() {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.alarm != nil {
+		o.alarm.Stop()
+	}
 	if !o.over {
 		o.alarm = time.AfterFunc(o.timeLeft(), func() { o.cancel(statusDeadline) })
 	}
-}
-
-// settleOn ends limbo: the session takes over what has gathered.
-func (o *outgoing) settleOn(s *Session) {
-	st, limbo := o.st, o.client.limbo
-	for b := st.head; b != nil; b = b.next {
-		transfer(b.size(), limbo, s)
-	}
-	if st.head != nil || st.flags&sendDone != 0 {
-		s.join(st)
-	}
-	todo, settled := o.takeOver(s)
-	for ; !settled; todo, settled = o.takeOver(s) {
-		for _, c := range todo {
-			if c.op == opSend {
-				transfer(c.ref.(*Buffer).size(), limbo, s)
-			}
-			st.obey(c)
-		}
-	}
-	st.roomy()
-	if why := o.cancelled(); why != nil { // while nobody would have heard of it
-		st.reset(h2.Cancel, why)
-	}
-}
-
-// takeOver returns what has gathered, or settles the stream when nothing has.
-func (o *outgoing) takeOver(s *Session) (todo []command, settled bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	todo = append(o.late, o.pending...)
-	o.late, o.pending = nil, nil
-	if len(todo) > 0 {
-		return todo, false
-	}
-	o.at.Store(s)
-	if o.alarm != nil {
-		o.alarm.Stop()
-		o.alarm = nil
-	}
-	return nil, true
 }

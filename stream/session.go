@@ -173,6 +173,9 @@ func (s *Session) Lost(err error) {
 	}
 	s.begin()
 	s.state = gone
+	if s.line != nil {
+		s.line.leave()
+	}
 	status := &Status{Code: Canceled, Message: lostMessage(err)}
 	if s.line != nil {
 		status = s.line.farewell(status.Message)
@@ -216,6 +219,9 @@ func (s *Session) close(cause error) {
 		return
 	}
 	s.state = closing
+	if s.line != nil {
+		s.line.leave()
+	}
 	s.endStreams(&Status{Code: Unavailable, Message: cause.Error()})
 	s.spill()
 	s.link.Close()

@@ -106,7 +106,7 @@ func StatusOf(err error) *Status {
 		return &Status{Code: Canceled, Message: err.Error()}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		return &Status{Code: DeadlineExceeded, Message: err.Error()}
-	case errors.Is(err, ErrFull), errors.Is(err, conn.ErrBusy):
+	case errors.Is(err, ErrFull), errors.Is(err, ErrBusy), errors.Is(err, conn.ErrBusy):
 		return &Status{Code: ResourceExhausted, Message: err.Error()}
 	}
 	return &Status{Code: Unknown, Message: err.Error()}

@@ -1,0 +1,121 @@
+package stream
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"github.com/weir-go/weir/conn"
+)
+
+// attempt is a connection that is being made, until its session is ready.
+//
+//	start ─► dial ─► Connect ─► Attach ─► SETTINGS: ready
+//	          └────────┴──────────┴─► failed: the next target, or backoff
+type attempt struct {
+	c      *Client
+	target conn.Addr
+	cancel context.CancelFunc // of the dial's context; set before it begins
+
+	// Guarded by Client.mu.
+	over bool
+	line *line // attached, not ready
+}
+
+func (a *attempt) start() {
+	c := a.c
+	ctx, cancel := context.WithTimeout(c.life, c.set.DialTimeout)
+	a.cancel = cancel
+	context.AfterFunc(ctx, func() { a.fail(context.Cause(ctx)) })
+	serve := func(nc *conn.Conn) conn.Handler {
+		if c.set.Connect != nil {
+			return c.set.Connect(nc, a.attach, a.fail)
+		}
+		if s := a.attach(nc); s != nil {
+			return (*wire)(s)
+		}
+		return nil
+	}
+	if err := c.set.Dialer.Start(ctx, c.rt, a.target, serve, a.fail); err != nil {
+		a.fail(err)
+	}
+}
+
+// attach begins the session. On its loop.
+func (a *attempt) attach(link Link) *Session {
+	c := a.c
+	l := &line{client: c, room: 1, attempt: a}
+	s := &Session{own: &c.side, link: link, line: l}
+	l.sess = s
+	c.mu.Lock()
+	if a.over || a.line != nil || c.closed {
+		c.mu.Unlock()
+		return nil
+	}
+	a.line = l
+	c.sessions++
+	c.mu.Unlock()
+	c.count.sessions.Add(1)
+	s.start()
+	return s
+}
+
+// fail ends an attempt: the next target has its turn or, when all had, the
+// client pauses. Any goroutine; later calls do nothing.
+func (a *attempt) fail(err error) {
+	if !a.finish(err) {
+		return
+	}
+	a.cancel()
+}
+
+func (a *attempt) finish(err error) bool {
+	c := a.c
+	var t todo
+	c.mu.Lock()
+	if a.over {
+		c.mu.Unlock()
+		return false
+	}
+	a.over, c.dialing = true, nil
+	c.nums.dialErrors.Add(1)
+	c.lastErr = err
+	attached := a.line
+	if c.failed++; c.failed%len(c.set.Targets) == 0 {
+		c.pause()
+		if !c.hasReady() {
+			c.failWaiting(&t, c.unavailable(), false)
+		}
+	}
+	c.schedule(&t)
+	c.checkEnd()
+	c.mu.Unlock()
+	if attached != nil {
+		attached.sess.Close()
+	}
+	c.do(&t)
+	return true
+}
+
+// pause begins the backoff. mu is held.
+func (c *Client) pause() {
+	if c.closed {
+		return
+	}
+	bound := c.set.Backoff.Max
+	if shift := min(c.rounds, 30); c.set.Backoff.Min < bound>>shift {
+		bound = c.set.Backoff.Min << shift
+	}
+	c.rounds++
+	c.cooling = time.AfterFunc(rand.N(bound)+1, c.warm)
+}
+
+// warm ends the backoff.
+func (c *Client) warm() {
+	var t todo
+	c.mu.Lock()
+	c.cooling = nil
+	c.schedule(&t)
+	c.mu.Unlock()
+	c.do(&t)
+}

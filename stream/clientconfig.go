@@ -1,0 +1,83 @@
+package stream
+
+import (
+	"time"
+
+	"github.com/weir-go/weir/conn"
+)
+
+// ClientConfig says where a Client finds its servers, and what it allows them.
+// Except for Targets the zero value works.
+type ClientConfig struct {
+	// Config is as a Server's, with these differences: MaxStreams, Enforce and
+	// Workers do nothing; Keepalive.Time 0 is never, and only connections with
+	// calls are pinged, unless PingIdle; MaxIdle 0 is 5 minutes, negative is
+	// never.
+	Config
+
+	Targets   []conn.Addr // servers that are alike: each new connection tries them in turn, behind the one before
+	Authority string      // what servers are asked for. "": the first target's address
+	Scheme    string      // "http" or "https". "": the former, with Connect the latter
+	UserAgent string      // "": weir
+
+	MaxConns    int           // connections at once. 0: 2. Those that a server drains do not count, but there are never more than four times as many
+	MaxWaiting  int           // calls that wait for a connection. 0: 1024. Above: ErrBusy
+	DialTimeout time.Duration // until a connection is ready for calls. 0: 20 s
+	Backoff     Backoff
+	PingIdle    bool // keepalive for connections without calls, too
+
+	// Dialer makes the connections. Its Options are theirs.
+	Dialer conn.Dialer
+
+	// Connect prepares a new connection that is not to be a session as it is,
+	// such as one with TLS. It is called on the connection's loop, as a
+	// conn.Serve. Either it, or what it begins, calls attach on that loop, once,
+	// and becomes the owner of the session that attach returns (see
+	// Client.Attach; nil: it came too late, the connection is to be closed), or
+	// it calls failed. nil: connections are sessions as they are.
+	Connect func(c *conn.Conn, attach func(Link) *Session, failed func(error)) conn.Handler
+}
+
+// Backoff is how long a Client waits after it has tried all its targets in vain:
+// a random time up to a bound that doubles with each round.
+type Backoff struct {
+	Min time.Duration // the first bound. 0: 100 ms
+	Max time.Duration // the last one. 0: 20 s
+}
+
+// CallOptions are what one call may have of its own. The zero value works.
+type CallOptions struct {
+	Header      Metadata      // of the request
+	Timeout     time.Duration // for the call. 0: its context's, if it has one
+	Compressor  string        // of the request's messages, one of Config's Compressors. "": none
+	ContentType string        // "": application/grpc
+	Authority   string        // "": the ClientConfig's
+
+	// WaitForReady lets the call wait for a connection as long as it takes.
+	// Otherwise it fails with Unavailable when all targets have.
+	WaitForReady bool
+
+	MaxRecv, MaxSend int // bytes of a message. 0: Config's
+}
+
+func (cfg *ClientConfig) setDefaults() {
+	zero(&cfg.Keepalive.Time, never)
+	zero(&cfg.MaxIdle, 5*time.Minute)
+	cfg.Config.setDefaults()
+	if cfg.Authority == "" && len(cfg.Targets) > 0 {
+		cfg.Authority = "localhost"
+		if at := cfg.Targets[0]; !at.IsUnix() {
+			cfg.Authority = at.String()
+		}
+	}
+	if cfg.Connect != nil {
+		zero(&cfg.Scheme, "https")
+	}
+	zero(&cfg.Scheme, "http")
+	zero(&cfg.UserAgent, "weir")
+	zero(&cfg.MaxConns, 2)
+	zero(&cfg.MaxWaiting, 1024)
+	zero(&cfg.DialTimeout, 20*time.Second)
+	zero(&cfg.Backoff.Min, 100*time.Millisecond)
+	zero(&cfg.Backoff.Max, 20*time.Second)
+}

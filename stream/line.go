@@ -1,0 +1,145 @@
+package stream
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/weir-go/weir/internal/h2"
+	"github.com/weir-go/weir/timer"
+)
+
+var errNotReady = errors.New("stream: the connection ended before it was ready")
+
+// line is a client's connection.
+type line struct {
+	client  *Client
+	sess    *Session
+	enc     h2.Encoder // of the loop
+	attempt *attempt
+	said    string       // of the loop: the server's GOAWAY
+	since   atomic.Int64 // when the connection's send window was used up; 0: it is not
+
+	// Guarded by Client.mu.
+	n       int // streams placed here
+	room    int // how many the server allows
+	ready   bool
+	leaving bool // takes no more
+}
+
+// crowdedAfter is how long a connection's send window is used up before calls
+// look for another one.
+const crowdedAfter = 10 * time.Millisecond
+
+// crowded reports whether the server takes no data on the connection.
+func (l *line) crowded() bool {
+	t := timer.Time(l.since.Load())
+	return t != 0 && timer.Now().Sub(t) > crowdedAfter
+}
+
+// stuck notes whether the send window is used up. On the loop.
+func (l *line) stuck(full bool) {
+	if full {
+		l.since.Store(int64(timer.Now()))
+	} else {
+		l.since.Store(0)
+	}
+}
+
+// take places a stream. Client.mu is held.
+func (l *line) take(o *outgoing) {
+	l.n++
+	o.line, o.place = l, onLine
+	if o.begun != nil {
+		o.signalBegun()
+	}
+}
+
+// settings are the server's; the first ones make the line ready. On the loop.
+func (l *line) settings(room int) {
+	c := l.client
+	var t todo
+	c.mu.Lock()
+	l.room = room
+	first := !l.ready && !l.attempt.over
+	if first {
+		l.ready, l.attempt.over = true, true
+		c.dialing, c.failed, c.rounds = nil, 0, 0
+		c.lines = append(c.lines, l)
+		c.nums.connected.Add(1)
+	}
+	c.schedule(&t)
+	c.mu.Unlock()
+	if first {
+		l.attempt.cancel()
+	}
+	c.do(&t)
+}
+
+// leave takes the line out of use. On the loop.
+func (l *line) leave() {
+	c := l.client
+	var t todo
+	c.mu.Lock()
+	if l.leaving {
+		c.mu.Unlock()
+		return
+	}
+	l.leaving = true
+	c.schedule(&t)
+	c.mu.Unlock()
+	c.do(&t)
+}
+
+// goAway is told of GOAWAY. A server that was pinged too often is pinged half as
+// often from then on.
+func (l *line) goAway(code h2.Code, why string) {
+	l.client.nums.goAways.Add(1)
+	l.said = fmt.Sprintf("GOAWAY with %v %q", code, why)
+	if code == h2.EnhanceYourCalm && why == "too_many_pings" {
+		l.client.mu.Lock()
+		l.client.alive = min(l.client.alive, never/2) * 2
+		l.client.mu.Unlock()
+	}
+}
+
+// farewell is the status of streams that end with the connection.
+func (l *line) farewell(why string) *Status {
+	if l.said != "" {
+		why += ", after " + l.said
+	}
+	return &Status{Code: Unavailable, Message: why}
+}
+
+func (c *Client) aliveTime() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.alive
+}
+
+// left is told of a stream that has ended. On the loop.
+func (l *line) left(o *outgoing) { l.client.finished(o) }
+
+// lost is told that the session has gone. On the loop.
+func (l *line) lost(err error) {
+	c := l.client
+	var t todo
+	c.count.sessions.Add(-1)
+	if err == nil {
+		err = errNotReady
+	}
+	l.attempt.fail(err) // if it never was ready
+	c.mu.Lock()
+	c.sessions--
+	for i, x := range c.lines {
+		if x == l {
+			c.lines = append(c.lines[:i], c.lines[i+1:]...)
+			break
+		}
+	}
+	c.schedule(&t)
+	c.checkEnd()
+	c.mu.Unlock()
+	c.do(&t)
+}
