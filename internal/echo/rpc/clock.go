@@ -22,6 +22,7 @@ type clock struct {
 	topic  *stream.Topic
 	clock  *timer.Clock
 	ticker *timer.Ticker
+	period time.Duration
 }
 
 func startClock(rt *conn.Runtime, period time.Duration) (*clock, error) {
@@ -29,7 +30,7 @@ func startClock(rt *conn.Runtime, period time.Duration) (*clock, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &clock{clock: tc}
+	c := &clock{clock: tc, period: period}
 	c.topic = stream.NewTopic(rt, stream.TopicConfig{
 		Name: "clock", Gap: missed,
 		SubOptions: stream.SubOptions{Policy: stream.Latest},
@@ -46,11 +47,19 @@ func startClock(rt *conn.Runtime, period time.Duration) (*clock, error) {
 // loop were so late that its inbox is full, the topic counts what it refused,
 // and numbers tell the subscribers.
 func (c *clock) tick(t timer.Tick) {
-	due := time.Now().Add(t.Due.Sub(timer.Now())).Round(time.Microsecond)
-	m, err := proto.Marshal(&echopb.Tick{Number: t.N, Due: timestamppb.New(due), Skipped: t.Skipped})
+	m, err := proto.Marshal(&echopb.Tick{Number: t.N, Due: timestamppb.New(c.due(t)), Skipped: t.Skipped})
 	if err == nil {
 		c.topic.Publish(m)
 	}
+}
+
+// due is a tick's instant on the wall clock, where the grid is the multiples of
+// the period since 1970. Time may pass between the two readings, and the wall
+// clock may be slewed: the nearest point of the grid is meant.
+func (c *clock) due(t timer.Tick) time.Time {
+	about := time.Now().Add(t.Due.Sub(timer.Now())).UnixNano()
+	period := int64(c.period)
+	return time.Unix(0, (about+period/2)/period*period)
 }
 
 // missed is the message for those that a slow subscriber is not sent.
