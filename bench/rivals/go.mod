@@ -12,9 +12,17 @@ require (
 )
 
 require (
+	github.com/cespare/xxhash/v2 v2.3.0 // indirect
+	go.etcd.io/bbolt v1.5.0 // indirect
+	go.uber.org/atomic v1.12.0 // indirect
+)
+
+require (
 	github.com/bytedance/gopkg v0.1.1 // indirect
 	github.com/cloudwego/gopkg v0.1.4 // indirect
 	github.com/panjf2000/ants/v2 v2.12.1 // indirect
+	github.com/redis/go-redis/v9 v9.23.0
+	github.com/weir-go/weir/contrib/redis v0.0.0
 	golang.org/x/net v0.62.0 // indirect
 	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/text v0.43.0 // indirect
@@ -24,3 +32,5 @@ require (
 replace github.com/weir-go/weir => ../..
 
 replace github.com/weir-go/weir/contrib/grpc => ../../contrib/grpc
+
+replace github.com/weir-go/weir/contrib/redis => ../../contrib/redis
