@@ -22,6 +22,9 @@ import (
 //	clock.Stall(time.Hour)    // as a process that was stopped: all of them at its end
 //	clock.Set(time.Hour)      // as somebody who sets the wall clock
 //
+// Give the Scheduler no least time between two wake-ups (Config.Apart below 0), or
+// what comes right after something else waits for a clock that stands still.
+//
 // It serves one Scheduler. Its methods may be called from any goroutine, but for
 // those that turn it not from inside what they call, a trigger for instance.
 type Clock struct {

@@ -1,9 +1,0 @@
-package boltstate_test
-
-import (
-	"testing"
-
-	"github.com/weir-go/weir/internal/leak"
-)
-
-func TestMain(m *testing.M) { leak.Main(m) }
