@@ -6,10 +6,13 @@ PLATFORMS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 \
 NESTED    = $(dir $(wildcard contrib/*/go.mod bench/*/go.mod))
 nested    = @set -e; for m in $(NESTED); do echo "$$m: $(1)"; (cd $$m && $(1)); done
 
-.PHONY: test check race fuzz bench doc format
+# Commands that tests need, as COMMAND:PACKAGE where Debian's package has another name.
+NEEDS     = redis-server strace promtool:prometheus node:nodejs npm nghttp:nghttp2-client
+
+.PHONY: test check race fuzz judges bench doc format
 
 test: format # this platform: format, vet, and the tests of each module
-	@internal/ci/need.sh redis-server strace promtool:prometheus
+	@internal/ci/need.sh $(NEEDS)
 	go vet ./...
 	@set -e; for f in docs/guide/*/*.go; do go vet $$f; done
 	go test -timeout 5m ./...
@@ -24,12 +27,16 @@ format:
 	@out=$$(gofmt -l .); test -z "$$out" || { echo "not formatted:"; echo "$$out"; exit 1; }
 
 race: # the same tests under the race detector, which needs a C compiler
-	@internal/ci/need.sh gcc redis-server strace promtool:prometheus
+	@internal/ci/need.sh gcc $(NEEDS)
 	CGO_ENABLED=1 go test -race -timeout 10m ./...
 	$(call nested,CGO_ENABLED=1 go test -race -timeout 10m ./...)
 
 fuzz: # each fuzz target for FUZZTIME; an input that fails is left in testdata/fuzz
 	@internal/ci/fuzz.sh $(FUZZTIME)
+
+judges: # those of make test who are others' programs; here none may be missing
+	@internal/ci/need.sh $(NEEDS)
+	cd contrib/judges && WEIR_JUDGES=all go test -count=1 -v -timeout 10m ./...
 
 bench: # this runtime against package net; see go run ./bench -h
 	go run ./bench $(ARGS)
