@@ -29,7 +29,8 @@ type Config struct {
 
 	Shares Shares        // of the classes. Zero: see there
 	Borrow float64       // part in use up to which a class may take more than its share. 0: 0.95
-	Rules  Rules         // of the states. Zero: those in the package's comment
+	Rules  Rules         // of the states of descriptors. Zero: those in the package's comment
+	Loads  Rules         // of what is watched. Zero: the same, but two seconds to Critical and five to Hard
 	Ramp   time.Duration // over which streams come back after Shed, evenly. 0: 10 s; negative: at once
 
 	// Count is how often the kernel is asked how many descriptors are open; it
@@ -142,7 +143,7 @@ func New(cfg Config) (*Bounds, error) {
 // newBounds makes one that a test watches by hand.
 func newBounds(cfg Config, from sources) (*Bounds, error) {
 	cfg.setDefaults()
-	if err := cfg.Rules.check(); err != nil {
+	if err := errors.Join(cfg.Rules.check(), cfg.Loads.check()); err != nil {
 		return nil, err
 	}
 	if cfg.Raise {
@@ -164,7 +165,8 @@ func newBounds(cfg Config, from sources) (*Bounds, error) {
 
 func (cfg *Config) setDefaults() {
 	cfg.Shares.setDefaults()
-	cfg.Rules.setDefaults()
+	cfg.Rules.setDefaults(0, 0)
+	cfg.Loads.setDefaults(2*time.Second, 5*time.Second)
 	if cfg.Borrow <= 0 {
 		cfg.Borrow = 0.95
 	}
@@ -231,6 +233,9 @@ func (b *Bounds) run() {
 // nothing is left. It is asked four times a second on the goroutine of the
 // Bounds, which must not wait in it, until stop is called; it may be under way
 // then. Of several loads of one resource the highest counts. Errors: ErrGauges.
+//
+// A load may be high for a moment without harm, for whoever has it refuses by
+// himself when nothing is left. So Config.Loads takes its time.
 func (b *Bounds) Watch(name Resource, load func() float64) (stop func(), err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -268,7 +273,7 @@ func (b *Bounds) resource(name Resource) *resource {
 	if len(b.resources) >= maxGauges {
 		return nil
 	}
-	r := &resource{name: name, machine: newMachine(b.cfg.Rules)}
+	r := &resource{name: name, machine: newMachine(b.cfg.Loads)}
 	b.resources = append(b.resources, r)
 	return r
 }

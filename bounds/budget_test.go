@@ -58,6 +58,12 @@ func TestBorrowing(t *testing.T) {
 		t.Errorf("%d of the reserve for admin, want 5", n)
 	}
 
+	b.give(Admin)
+	b.correct(b.taken + 65)
+	if b.may(Admin) {
+		t.Error("more than the limit for admin, below its share")
+	}
+
 	b = defaultBudget(1024)
 	if n := fill(b, Admin); n != 960 {
 		t.Errorf("%d for admin alone, want 960", n)

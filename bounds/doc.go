@@ -31,6 +31,7 @@
 // times in five seconds. Streams come back by and by after that (Config.Ramp), so
 // that those who were sent away do not cause it again.
 //
-// Each resource has a state of its own. The worst counts; of two that are
+// Each resource has a state of its own; what is only watched takes its time to
+// Critical and Hard (Config.Loads). The worst counts; of two that are
 // equally bad the one with the higher load is named.
 package bounds

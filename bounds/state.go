@@ -42,20 +42,21 @@ type Rule struct {
 	Calm  time.Duration // for so long without a break, the state having lasted as long. 0: at once
 }
 
-// Rules are those of the three states that are not Normal. The zero value stands
-// for those in the package's comment.
+// Rules are those of the three states that are not Normal. What the zero value
+// stands for is said where they are used.
 type Rules struct{ Shed, Critical, Hard Rule }
 
 // ErrRules is what New answers when a state's Enter is not above its Leave, or
 // when a worse state is entered or left at a lower load.
 var ErrRules = errors.New("bounds: the rules of the states contradict each other")
 
-func (r *Rules) setDefaults() {
+// setDefaults is told how long Critical and Hard take.
+func (r *Rules) setDefaults(critical, hard time.Duration) {
 	if *r == (Rules{}) {
 		*r = Rules{
 			Shed:     Rule{Enter: 0.85, After: time.Second, Leave: 0.75, Calm: 5 * time.Second},
-			Critical: Rule{Enter: 0.90, Leave: 0.80, Calm: 10 * time.Second},
-			Hard:     Rule{Enter: 0.97, Leave: 0.90, Calm: 10 * time.Second},
+			Critical: Rule{Enter: 0.90, After: critical, Leave: 0.80, Calm: 10 * time.Second},
+			Hard:     Rule{Enter: 0.97, After: hard, Leave: 0.90, Calm: 10 * time.Second},
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package bounds
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -12,7 +13,7 @@ import (
 
 func defaultMachine() machine {
 	var r Rules
-	r.setDefaults()
+	r.setDefaults(0, 0)
 	return newMachine(r)
 }
 
@@ -201,8 +202,10 @@ func TestRulesMustAgree(t *testing.T) {
 	} {
 		r := good
 		spoil(&r)
-		if _, err := New(Config{Rules: r}); err != ErrRules {
-			t.Errorf("%s: %v", name, err)
+		for _, cfg := range []Config{{Rules: r}, {Loads: r}} {
+			if _, err := New(cfg); !errors.Is(err, ErrRules) {
+				t.Errorf("%s: %v", name, err)
+			}
 		}
 	}
 }
