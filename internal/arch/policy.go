@@ -60,7 +60,7 @@ var may = map[string]row{
 	"conn/pool.go": {others: list(ants)},
 
 	"netconn": {module: list("conn", "timer", "internal/sock", "internal/buf"), others: list(xsys), net: true},
-	"metrics": {module: list("conn", "poller", "sched", "timer"), others: list(prometheus), net: true},
+	"metrics": {module: list("conn", "poller", "sched", "stream", "timer"), others: list(prometheus), net: true},
 
 	"internal/echo":  {module: list("conn", "netconn"), net: true},
 	"internal/drive": {module: list("conn", "poller")},
