@@ -9,7 +9,8 @@
 // in base units, seconds and bytes, and what only grows ends in _total.
 //
 // A timer.Clock has a collector likewise, NewClock, and a sched.Scheduler,
-// NewSched.
+// NewSched; what is of package stream has NewStreamServer, NewStreamClient and
+// NewTopic.
 //
 // The runtime's name becomes the label "runtime", so that one process may show
 // several. Figures of a single loop are labelled "loop" as well. The tables in

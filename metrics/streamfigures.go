@@ -1,0 +1,111 @@
+package metrics
+
+import "github.com/weir-go/weir/stream"
+
+// serverFigures are a server's alone.
+var serverFigures = []row[stream.Stats]{
+	{level, "workers", "", "Goroutines of methods that have one, idle ones too.",
+		func(s *stream.Stats) float64 { return float64(s.Workers) }},
+	{count, "workers_refused_total", "", "Streams refused because all workers were busy.",
+		func(s *stream.Stats) float64 { return float64(s.NoWorker) }},
+	{count, "ping_abuse_total", "", "Sessions that ended because they pinged too often.",
+		func(s *stream.Stats) float64 { return float64(s.PingAbuse) }},
+}
+
+// streamFigures are a server's and a client's.
+var streamFigures = []row[stream.Stats]{
+	{level, "sessions", "", "Sessions, one for each connection, open now.",
+		func(s *stream.Stats) float64 { return float64(s.Sessions) }},
+	{level, "streams", "", "Streams open now.",
+		func(s *stream.Stats) float64 { return float64(s.Streams) }},
+	{level, "held_bytes", "", "Bytes of messages that wait now: to be complete, to be received, to be sent.",
+		func(s *stream.Stats) float64 { return float64(s.Held) }},
+
+	{count, "streams_opened_total", "", "Streams begun.",
+		func(s *stream.Stats) float64 { return float64(s.Opened) }},
+	{count, "streams_failed_total", "", "Streams that ended with another status than OK.",
+		func(s *stream.Stats) float64 { return float64(s.Failed) }},
+	{count, "streams_reset_total", "", "Streams that ended by RST_STREAM of the peer's, or for an error of its.",
+		func(s *stream.Stats) float64 { return float64(s.Resets) }},
+	{count, "streams_expired_total", "", "Streams whose deadline had come.",
+		func(s *stream.Stats) float64 { return float64(s.Deadlines) }},
+	{count, "streams_over_budget_total", "", "Streams that ended because too many bytes were held.",
+		func(s *stream.Stats) float64 { return float64(s.OverBudget) }},
+	{count, "messages_received_total", "", "Messages received.",
+		func(s *stream.Stats) float64 { return float64(s.Received) }},
+	{count, "messages_sent_total", "", "Messages sent.",
+		func(s *stream.Stats) float64 { return float64(s.Sent) }},
+	{count, "sends_refused_total", "", "Sends refused because the stream's queue was full.",
+		func(s *stream.Stats) float64 { return float64(s.Full) }},
+	{count, "windows_withheld_total", "", "Times that a session's peer was slowed down because too many bytes were held.",
+		func(s *stream.Stats) float64 { return float64(s.Withheld) }},
+	{count, "panics_total", "", "Panics of methods and handlers; each ended its stream.",
+		func(s *stream.Stats) float64 { return float64(s.Panics) }},
+
+	{count, "session_errors_total", "", "Sessions that ended for an error of the peer's, or at a limit.",
+		func(s *stream.Stats) float64 { return float64(s.SessionErrors) }},
+	{count, "sessions_drained_total", "", "Sessions that took no new streams any more, and ended with the last.",
+		func(s *stream.Stats) float64 { return float64(s.Drained) }},
+	{count, "sessions_timed_out_total", "keepalive", "Sessions whose peer was too slow: to answer a PING, or to complete its SETTINGS, a frame or a header block.",
+		func(s *stream.Stats) float64 { return float64(s.Dead) }},
+	{count, "sessions_timed_out_total", "header", "",
+		func(s *stream.Stats) float64 { return float64(s.Slow) }},
+}
+
+// clientFigures are a client's alone.
+var clientFigures = []row[stream.ClientStats]{
+	{level, "connections", "", "Connections that are ready for calls, or draining.",
+		func(s *stream.ClientStats) float64 { return float64(s.Conns) }},
+	{level, "calls", "", "Calls that have not ended.",
+		func(s *stream.ClientStats) float64 { return float64(s.Calls) }},
+	{level, "calls_waiting", "", "Calls that wait for a connection.",
+		func(s *stream.ClientStats) float64 { return float64(s.Waiting) }},
+	{count, "calls_refused_total", "", "Calls refused because too many waited.",
+		func(s *stream.ClientStats) float64 { return float64(s.Busy) }},
+	{count, "dials_total", "", "Connections begun.",
+		func(s *stream.ClientStats) float64 { return float64(s.Dials) }},
+	{count, "dial_errors_total", "", "Connections that never became ready.",
+		func(s *stream.ClientStats) float64 { return float64(s.DialErrors) }},
+	{count, "connected_total", "", "Connections that became ready.",
+		func(s *stream.ClientStats) float64 { return float64(s.Connected) }},
+	{count, "streams_refused_total", "", "Streams that a server has not looked at.",
+		func(s *stream.ClientStats) float64 { return float64(s.Refused) }},
+	{count, "retries_total", "", "Streams that were opened again for that.",
+		func(s *stream.ClientStats) float64 { return float64(s.Retries) }},
+	{count, "goaways_total", "", "GOAWAYs received.",
+		func(s *stream.ClientStats) float64 { return float64(s.GoAways) }},
+}
+
+var topicFigures = []row[stream.TopicStats]{
+	{count, "published_total", "", "Messages published.",
+		func(s *stream.TopicStats) float64 { return float64(s.Published) }},
+	{count, "publishes_refused_total", "", "Publishes refused because a loop, or a subscriber that is waited for, was behind.",
+		func(s *stream.TopicStats) float64 { return float64(s.Full) }},
+	{count, "delivered_total", "", "Messages handed to a subscriber's stream.",
+		func(s *stream.TopicStats) float64 { return float64(s.Delivered) }},
+	{count, "filtered_total", "", "Messages that a subscriber's filter kept from it.",
+		func(s *stream.TopicStats) float64 { return float64(s.Filtered) }},
+	{count, "superseded_total", "", "Messages that were replaced by later ones of their keys before a subscriber had them.",
+		func(s *stream.TopicStats) float64 { return float64(s.Superseded) }},
+	{count, "gaps_total", "", "Runs of messages that a subscriber has missed.",
+		func(s *stream.TopicStats) float64 { return float64(s.Gaps) }},
+	{count, "disconnected_total", "", "Subscribers whose streams ended because they were too slow.",
+		func(s *stream.TopicStats) float64 { return float64(s.Disconnected) }},
+	{count, "posts_repeated_total", "", "Times that a loop was too busy to be told, and was told again.",
+		func(s *stream.TopicStats) float64 { return float64(s.PostBusy) }},
+
+	{level, "subscriptions", "", "Subscriptions now.",
+		func(s *stream.TopicStats) float64 { return float64(s.Subs) }},
+	{level, "loops", "", "Loops with subscribers.",
+		func(s *stream.TopicStats) float64 { return float64(s.Shards) }},
+	{level, "behind", "", "Subscriptions that are behind.",
+		func(s *stream.TopicStats) float64 { return float64(s.Behind) }},
+	{level, "backlog_most", "", "Messages that the slowest subscription has still to be sent.",
+		func(s *stream.TopicStats) float64 { return float64(s.BehindMax) }},
+	{level, "backlog", "", "Messages that all subscriptions have still to be sent.",
+		func(s *stream.TopicStats) float64 { return float64(s.BehindSum) }},
+	{level, "log_messages", "", "Messages that the topic keeps.",
+		func(s *stream.TopicStats) float64 { return float64(s.Held) }},
+	{level, "log_bytes", "", "Bytes that the topic keeps.",
+		func(s *stream.TopicStats) float64 { return float64(s.HeldBytes) }},
+}
