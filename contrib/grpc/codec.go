@@ -148,17 +148,22 @@ func (c codec) bytes(m any) ([]byte, error) {
 // decode reads m from p, which is the stream's: a codec that may keep what it
 // was given gets a copy.
 func (c codec) decode(p []byte, m any) error {
-	var data mem.BufferSlice
-	if c.stock {
-		data = mem.BufferSlice{mem.SliceBuffer(p)}
-	} else {
-		data = mem.BufferSlice{mem.Copy(p, mem.DefaultBufferPool())}
-		defer data.Free()
-	}
-	if err := c.Unmarshal(data, m); err != nil {
+	if err := c.unmarshal(p, m); err != nil {
 		return status.Errorf(codes.Internal, "grpc: failed to unmarshal the received message: %v", err)
 	}
 	return nil
+}
+
+func (c codec) unmarshal(p []byte, m any) error {
+	if pm, ok := m.(proto.Message); ok && c.stock {
+		return proto.Unmarshal(p, pm) // as it does, without a mem.BufferSlice around p
+	}
+	if c.stock {
+		return c.Unmarshal(mem.BufferSlice{mem.SliceBuffer(p)}, m)
+	}
+	data := mem.BufferSlice{mem.Copy(p, mem.DefaultBufferPool())}
+	defer data.Free()
+	return c.Unmarshal(data, m)
 }
 
 // Encode encodes a protobuf message once, for any number of streams: it can be
