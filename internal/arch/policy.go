@@ -106,6 +106,7 @@ var may = map[string]row{
 	"stream":         {module: list("conn", "timer", "internal/buf", "internal/h2")},
 	"idem":           {},
 	"idem/boltstore": {module: list("idem", "internal/groupcommit"), others: list(bbolt)},
+	"idem/idemguard": {module: list("idem", "sched")},
 	"idem/idemhttp":  {module: list("idem"), net: true},
 	"idem/idemtest":  {module: list("idem"), others: list(porcupine)},
 	"saga":           {module: list("idem")},
