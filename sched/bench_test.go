@@ -27,8 +27,6 @@ func scheduler(b testing.TB, cfg sched.Config) *sched.Scheduler {
 	return s
 }
 
-func nothing(context.Context, sched.Fire) error { return nil }
-
 // What it costs to schedule a one-shot and to cancel it, with a million pending.
 func BenchmarkInCancel(b *testing.B) {
 	b.Run("sched", func(b *testing.B) {

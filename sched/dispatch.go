@@ -114,19 +114,11 @@ func (d *due) decide(now Instant) {
 		d.plan = plan{next: following(d.spec.Trigger, now)}
 		return
 	}
-	if d.flags&lapsed == 0 {
+	if d.flags&(lapsed|gone) == 0 {
 		d.plan = d.spec.Misfire.plan(d.spec.Trigger, d.at, now)
 		return
 	}
-	skip := Misfire{Policy: SkipMissed, After: 1} // all that came while it was paused
-	d.plan = skip.plan(d.spec.Trigger, d.at, now)
-	if d.plan.run != 0 { // due this very moment
-		d.plan.count++
-		d.plan.last, d.plan.run = d.plan.run, 0
-		if d.plan.first == 0 {
-			d.plan.first = d.plan.last
-		}
-	}
+	d.plan = giveUp(d.spec.Trigger, d.at, now)
 	d.plan.lost, d.plan.why = Skipped, Paused
 }
 
@@ -136,7 +128,10 @@ func (s *Scheduler) apply(d *due, now timer.Time) {
 	t.flags &^= popped
 	switch {
 	case t.flags&gone != 0:
-		s.span(t, d, p.all(Cancelled, Stopped), now)
+		s.span(t, d, p.all(Cancelled, t.why), now)
+		if d.flags&gone != 0 && p.next != 0 && s.bases.of(d.spec.steady).mono(p.next) <= now { // a long walk
+			s.plan(t, p.next, 0, now)
+		}
 		return
 	case t.gen != d.gen:
 		s.span(t, d, p.all(Cancelled, Rescheduled), now)
@@ -176,27 +171,12 @@ func (s *Scheduler) occur(t *Task, d *due, now timer.Time) {
 		o.missed, o.first = o.missed+l.missed, l.first
 		l.missed, l.first = 0, 0
 	}
-	t.flags &^= catching
 	if p.behind {
 		t.flags |= catching
 		t.live.pace = now.Add(p.pace)
 	}
 	t.spec.series.decided(o.due, now)
 	_ = s.fire(t, o, now) // what became of it is in the ledger
-}
-
-// all is a plan that gives up everything that was due.
-func (p *plan) all(o Outcome, why Reason) plan {
-	x := *p
-	x.lost, x.why = o, why
-	if p.run != 0 {
-		x.count++
-		x.last = p.run
-		if x.first == 0 {
-			x.first = p.run
-		}
-	}
-	return x
 }
 
 // orNew is l, or a new one.

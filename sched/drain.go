@@ -46,7 +46,12 @@ func (s *Scheduler) until(ctx context.Context, so func() bool) error {
 // still is when nothing runs but orphans, and nothing that waits can begin.
 // Locked.
 func (s *Scheduler) still() bool {
-	return s.executing == len(s.orphans) && (s.readied == 0 || s.paused) && !s.dispatching
+	return s.calm() && (s.readied == 0 || s.paused)
+}
+
+// calm is when nothing is under way but orphans. Locked.
+func (s *Scheduler) calm() bool {
+	return s.executing == len(s.orphans) && !s.dispatching && s.telling == 0
 }
 
 // Wait returns nil when nothing runs and nothing that waits can begin before time
@@ -69,9 +74,10 @@ func (s *Scheduler) Close(ctx context.Context) error {
 	s.once.Do(func() {
 		defer close(s.ended)
 		s.shutDoor()
-		_ = s.until(ctx, func() bool { return s.open == 0 && s.executing == len(s.orphans) && !s.dispatching })
+		_ = s.until(ctx, func() bool { return s.open == 0 && s.calm() })
 		s.clear()
-		_ = s.until(context.Background(), func() bool { return s.executing == len(s.orphans) && !s.dispatching })
+		s.wake() // what was due and is not decided yet
+		_ = s.until(context.Background(), s.calm)
 		s.err = s.leftBehind()
 		if err := s.clock.Close(); s.err == nil {
 			s.err = err

@@ -67,6 +67,33 @@ func (m *Misfire) plan(t Trigger, at, now Instant) plan {
 	return p
 }
 
+// giveUp is a plan for what is due of which nothing is to be run.
+func giveUp(t Trigger, at, now Instant) (p plan) {
+	defer func() {
+		if recover() != nil { // its end: what it was asked for before counts
+			p = plan{}
+			p.give(Skipped, Missed, at, at, 1)
+		}
+	}()
+	m := Misfire{Policy: SkipMissed, After: 1}
+	p = m.plan(t, at, now)
+	return p.all(Skipped, Missed)
+}
+
+// all is the plan with what is run in the span, too.
+func (p *plan) all(o Outcome, why Reason) plan {
+	x := *p
+	x.lost, x.why, x.carry = o, why, false
+	if x.run != 0 {
+		x.count++
+		x.last, x.run = x.run, 0
+		if x.first == 0 {
+			x.first = x.last
+		}
+	}
+	return x
+}
+
 // tolerance is how late an instant may be.
 func (m *Misfire) tolerance(at, next Instant) time.Duration {
 	if m.After > 0 {
@@ -88,7 +115,7 @@ func (m *Misfire) several(p *plan, t Trigger, at, now Instant) {
 		return
 	}
 	if m.Policy == CatchUp {
-		m.catchUp(p, t, at, now, n+1)
+		m.catchUp(p, t, at, now, n+1, more)
 		return
 	}
 	p.next = following(t, last)
@@ -108,9 +135,9 @@ func (m *Misfire) several(p *plan, t Trigger, at, now Instant) {
 	}
 }
 
-// catchUp gives up what is too old or too much of n instants, and runs the first
-// one of the rest.
-func (m *Misfire) catchUp(p *plan, t Trigger, at, now Instant, n uint64) {
+// catchUp gives up what is too old or too much of n instants, or more, and runs
+// the first one of the rest.
+func (m *Misfire) catchUp(p *plan, t Trigger, at, now Instant, n uint64, more bool) {
 	drop := uint64(0)
 	if n > uint64(m.Most) {
 		drop = n - uint64(m.Most)
@@ -125,7 +152,7 @@ func (m *Misfire) catchUp(p *plan, t Trigger, at, now Instant, n uint64) {
 		p.give(Skipped, Missed, at, last, drop)
 		p.run = following(t, last)
 	}
-	if p.run == 0 || p.run > now { // all of them
+	if p.run == 0 || p.run > now || more && drop > 0 { // all of them, so far
 		p.run, p.next = 0, p.run
 		return
 	}

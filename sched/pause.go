@@ -37,44 +37,56 @@ func (t *Task) Resume() {
 }
 
 // Reschedule gives the task another trigger, from the present on. What is under
-// way goes on. Errors: ErrTrigger, ErrGone.
+// way goes on; what was due by the old one and is not decided yet is cancelled.
+// Errors: ErrTrigger, ErrGone.
 func (t *Task) Reschedule(trigger Trigger) error {
 	if err := Check(trigger); err != nil {
 		return err
 	}
 	s := t.sched
-	x := *t.spec0()
-	x.Trigger, x.steady = trigger, steady(trigger)
-	next := following(trigger, s.present(x.steady))
-	if next == 0 {
-		return wrong("it never fires")
+	for {
+		next := following(trigger, s.present(steady(trigger)))
+		if next == 0 {
+			return wrong("it never fires")
+		}
+		if done, err := s.replan(t, trigger, next); done {
+			return err
+		}
 	}
+}
+
+// replan is Reschedule once the new trigger has said what is next. It reports
+// false if the old one had to be asked what was due, and is to be called again.
+func (s *Scheduler) replan(t *Task, trigger Trigger, next Instant) (done bool, err error) {
 	s.mu.Lock()
 	defer s.release()
 	if t.flags&(gone|once) != 0 {
-		return ErrGone
+		return true, ErrGone
 	}
-	s.passed(t)
+	now := s.clock.Now()
+	old := due{task: t, spec: t.spec, at: t.next, gen: t.gen}
+	bases := s.bases
+	if at := bases.of(t.spec.steady); t.next != 0 && at.mono(t.next) <= now && t.flags&popped == 0 {
+		s.mu.Unlock()
+		p := giveUp(old.spec.Trigger, old.at, at.instant(now))
+		s.mu.Lock()
+		if t.next == old.at && t.gen == old.gen && t.flags&popped == 0 {
+			t.gen++
+			s.span(t, &old, p.all(Cancelled, Rescheduled), now)
+			t.next = p.next
+		}
+		return false, nil
+	}
+	x := *t.spec
+	x.Trigger, x.steady = trigger, steady(trigger)
 	t.spec = &x
 	t.gen++
 	t.flags &^= behind | catching | lapsed
-	t.next = next
 	if t.flags&paused == 0 {
-		s.plan(t, next, 0, s.clock.Now())
+		s.plan(t, next, 0, now)
 	}
-	return nil
-}
-
-// passed writes the line of an instant that has come and is not decided, before
-// its trigger is replaced. Locked.
-func (s *Scheduler) passed(t *Task) {
-	now := s.clock.Now()
-	when := s.bases.of(t.spec.steady).mono(t.next)
-	if t.next == 0 || when > now || t.flags&popped != 0 {
-		return
-	}
-	s.enter(t, entry{spec: t.spec, instant: t.next, first: t.next, count: 1, outcome: Cancelled, reason: Rescheduled,
-		due: when, decided: now, ended: now})
+	t.next = next
+	return true, nil
 }
 
 // Pause lets nothing begin any more. What is due waits in its queue, or is

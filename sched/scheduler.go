@@ -76,7 +76,8 @@ type Scheduler struct {
 	resources map[string]*gate
 	series    map[[2]string]*series
 	ledger    ledger
-	told      []Line
+	told      []Line // for Config.Line
+	telling   int    // goroutines that are at it
 	count     Stats
 
 	ready   [levels]list // runs that are new

@@ -25,6 +25,7 @@ type Task struct {
 	live  *live   // nil until it fires for the first time
 	gen   uint32  // changes when next does by other means than firing
 	life  uint32  // which Once it is
+	why   Reason  // it is gone
 	flags flags
 }
 
@@ -88,7 +89,7 @@ type taskTimer Task
 func (x *taskTimer) Fire(now timer.Time) {
 	t := (*Task)(x)
 	s := t.sched
-	if s.closing {
+	if s.closing && t.flags&gone == 0 {
 		return
 	}
 	t.flags |= popped
@@ -136,15 +137,25 @@ func (t *Task) Next() time.Time {
 	return t.next.Time()
 }
 
-// drop ends a task. Locked.
+// drop ends a task. What of it is due and not decided yet is decided still, to
+// have its line; but for a Once, which has not fired then. Locked.
 func (s *Scheduler) drop(t *Task, why Reason, cause error) {
+	now, next := timer.Time(0), t.next
+	if t.flags&reusable == 0 {
+		now = s.clock.Now()
+	}
+	t.why = why
 	s.remove(t)
+	if next != 0 && t.flags&(reusable|popped) == 0 && s.bases.of(t.spec.steady).mono(next) <= now {
+		t.next = next
+		s.set(t.id, &t.timer, now)
+	}
 	l := t.live
 	if l == nil || len(l.runs)+len(l.buffered) == 0 {
 		s.reuse(t)
 		return
 	}
-	now := s.clock.Now()
+	now = s.clock.Now()
 	for _, o := range l.buffered {
 		s.lost(t, o, Cancelled, why, now)
 	}

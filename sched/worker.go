@@ -32,14 +32,28 @@ func (s *Scheduler) release() {
 	}
 	lines := s.told
 	s.told = nil
+	if len(lines) > 0 {
+		s.telling++
+	}
 	s.quiet()
 	s.mu.Unlock()
 	if send {
 		s.send()
 	}
+	if len(lines) > 0 {
+		s.tell(lines)
+	}
+}
+
+// tell hands lines on. Who waits for the Scheduler waits for that, too.
+func (s *Scheduler) tell(lines []Line) {
 	for i := range lines {
 		s.cfg.Line(lines[i])
 	}
+	s.mu.Lock()
+	s.telling--
+	s.quiet()
+	s.mu.Unlock()
 }
 
 // send has the pool start a worker. If it does not, another try follows, unless a
