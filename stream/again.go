@@ -125,7 +125,7 @@ func (o *outgoing) bounced() { o.client.bounce(o) }
 // perish ends a stream that is on no session.
 func (o *outgoing) perish(status *Status) {
 	st := o.st
-	if st.handler == nil || o.client.rt.Post(0, func() { o.die(status) }) != nil {
+	if st.handler == nil || o.client.post.Post(0, func() { o.die(status) }) != nil {
 		o.die(status)
 	}
 }

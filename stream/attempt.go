@@ -102,12 +102,19 @@ func (c *Client) pause() {
 	if c.closed {
 		return
 	}
-	bound := c.set.Backoff.Max
-	if shift := min(c.rounds, 30); c.set.Backoff.Min < bound>>shift {
-		bound = c.set.Backoff.Min << shift
-	}
+	c.cooling = time.AfterFunc(c.set.Backoff.delay(c.rounds), c.warm)
 	c.rounds++
-	c.cooling = time.AfterFunc(rand.N(bound)+1, c.warm)
+}
+
+// delay returns how long to wait after so many rounds in vain: anything up to
+// the bound, so that clients who have lost one server together do not come back
+// together.
+func (b Backoff) delay(rounds int) time.Duration {
+	bound := b.Max
+	if shift := min(max(rounds, 0), 62); b.Min < bound>>shift {
+		bound = b.Min << shift
+	}
+	return rand.N(max(bound, 1)) + 1
 }
 
 // warm ends the backoff.

@@ -25,6 +25,8 @@ import (
 type Client struct {
 	side
 	rt    *conn.Runtime
+	post  looper         // rt, but in tests
+	dial  func(*attempt) // attempt.start, but in tests
 	set   ClientConfig
 	limbo *Session // has no connection: bytes of streams that wait are counted there
 	nums  callCounters
@@ -55,7 +57,7 @@ type Client struct {
 // with Close or Shutdown, before the runtime.
 func NewClient(rt *conn.Runtime, cfg ClientConfig) *Client {
 	cfg.setDefaults()
-	c := &Client{rt: rt, set: cfg, alive: cfg.Keepalive.Time, quiet: make(chan struct{}), gone: make(chan struct{})}
+	c := &Client{rt: rt, post: rt, dial: (*attempt).start, set: cfg, alive: cfg.Keepalive.Time, quiet: make(chan struct{}), gone: make(chan struct{})}
 	c.settle(cfg.Config, true)
 	c.limbo = &Session{own: &c.side}
 	c.life, c.end = context.WithCancel(context.Background())

@@ -57,7 +57,7 @@ func (c *Client) do(t *todo) {
 		o.perish(t.why)
 	}
 	if t.dial != nil {
-		t.dial.start()
+		c.dial(t.dial)
 	}
 }
 
