@@ -13,8 +13,8 @@ import (
 
 // acceptor is one listening socket on its loop.
 //
-// When the process has no descriptors or no memory left, it neither ends nor
-// spins: it answers what waits with the reserve descriptor, parks, and tries
+// When the process has no descriptors or no memory left, or Config.Bounds lets
+// no connection in, it neither ends nor spins: it answers what waits with the reserve descriptor, parks, and tries
 // again after 5 ms, doubling up to 800, or as soon as a connection of the
 // runtime ends.
 type acceptor struct {
@@ -95,20 +95,37 @@ func (a *acceptor) accept(l *loop) {
 
 // one takes one connection; false when that was all for now.
 func (a *acceptor) one(l *loop) bool {
-	var peer sock.Peer
-	a.mu.Lock()
-	if a.fd < 0 {
-		a.mu.Unlock()
+	rt, class := a.ln.rt, a.ln.class
+	if err := rt.take(class); err != nil {
+		a.bounded(l, err)
 		return false
 	}
-	fd, errno := sock.Accept(a.fd, &peer)
+	var peer sock.Peer
+	a.mu.Lock()
+	fd, errno := -1, syscall.EBADF
+	if a.fd >= 0 {
+		fd, errno = sock.Accept(a.fd, &peer)
+	}
+	closed := a.fd < 0
 	a.mu.Unlock()
 	if errno != 0 {
-		return a.failed(l, errno)
+		rt.give(class)
+		return !closed && a.failed(l, errno)
 	}
 	a.unparked()
 	a.deal(l, fd, peer)
 	return true
+}
+
+// bounded waits until the bounds let connections in again. In the worst case
+// that is long, and who waits hears so.
+func (a *acceptor) bounded(l *loop, err error) {
+	l.count.refBounds++
+	a.refused(err)
+	if a.ln.rt.hard() {
+		a.answer(l)
+	}
+	a.park(l)
 }
 
 // failed does what an error of accept(2) asks for; true when the next attempt
@@ -120,12 +137,14 @@ func (a *acceptor) failed(l *loop, errno syscall.Errno) bool {
 		return false
 	case syscall.EMFILE, syscall.ENFILE:
 		l.count.refFDs++
+		a.ln.rt.wanted(errno)
 		a.refused(os.NewSyscallError("accept", errno))
 		a.answer(l)
 		a.park(l)
 		return false
 	case syscall.ENOBUFS, syscall.ENOMEM:
 		l.count.refMemory++
+		a.ln.rt.wanted(errno)
 		a.refused(os.NewSyscallError("accept", errno))
 		a.park(l)
 		return false
@@ -156,7 +175,7 @@ func (a *acceptor) deal(l *loop, fd int, peer sock.Peer) {
 	if n := ln.open.Add(1); ln.max > 0 && n > ln.max || ln.rt.join() != nil {
 		ln.open.Add(-1)
 		l.count.refLimit++
-		sock.Close(fd)
+		ln.rt.closeFD(fd, ln.class)
 		a.refused(ErrLimit)
 		return
 	}
@@ -175,7 +194,7 @@ func (a *acceptor) deal(l *loop, fd int, peer sock.Peer) {
 		return
 	}
 	lost := func() {
-		sock.Close(fd)
+		ln.rt.closeFD(fd, ln.class)
 		to.conns.Add(-1)
 		ln.open.Add(-1)
 		ln.rt.part()
@@ -190,7 +209,7 @@ func (ln *Listener) adopt(l *loop, fd int, peer sock.Peer) {
 	if ln.options && !ln.addr.IsUnix() {
 		setOptions(fd, &ln.set.Options)
 	}
-	c := newConn(l, fd, peer, ln.set)
+	c := newConn(l, fd, ln.class, peer, ln.set)
 	c.ln = ln
 	l.open(c, ln.serve)
 }

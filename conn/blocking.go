@@ -174,7 +174,7 @@ func (b *Blocking) closeFD() {
 	if b.c.adopted {
 		b.c.loop.poller.Remove(b.fd)
 	}
-	sock.Close(b.fd)
+	b.c.loop.rt.closeFD(b.fd, b.c.class)
 }
 
 // orphan is the end from the loop's side: after Close, by force when the

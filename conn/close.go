@@ -251,7 +251,7 @@ func (l *loop) drop(c *Conn) {
 		}
 		b.orphan() // its last user closes the descriptor
 	} else {
-		sock.Close(fd)
+		l.rt.closeFD(fd, c.class)
 	}
 	c.mu.Unlock()
 	l.conns.Add(-1)
@@ -298,6 +298,7 @@ func (c *Conn) Detach() (fd int, left []byte, err error) {
 	l.view = nil
 	c.flags |= gone
 	l.poller.Remove(fd)
+	l.rt.give(c.class)
 	l.slots.remove(c.token)
 	l.heap.Stop(&c.timer)
 	c.releaseLeft()

@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/weir-go/weir/bounds"
 	"github.com/weir-go/weir/internal/buf"
 	"github.com/weir-go/weir/internal/sock"
 )
@@ -24,6 +25,13 @@ type Config struct {
 	Pool         Pool          // runs the work of Conn.Go. nil: an ants pool of PoolSize goroutines, made at the first Go
 	PoolSize     int           // 0: 256
 	SlowCallback time.Duration // a callback that holds its loop longer is reported, see Trace.Slow. 0: 100 ms; negative: not watched
+
+	// Bounds is what the process may hold: connections are counted before they
+	// are accepted or dialed, listeners wait and dials fail (*bounds.Refusal)
+	// when it says so. Several runtimes share one. Start has it watch the byte
+	// budget, and the Gos under way against PoolSize. It is to be closed after
+	// the Runtime. nil: nothing is counted, and MaxConns alone is the limit.
+	Bounds *bounds.Bounds
 
 	// Options are the defaults of every connection: what ListenConfig, Dialer
 	// and Adopt leave zero is taken from here.

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/weir-go/weir/bounds"
 	"github.com/weir-go/weir/internal/buf"
 	"github.com/weir-go/weir/internal/sock"
 	"github.com/weir-go/weir/poller"
@@ -45,10 +46,11 @@ type Conn struct {
 	fd      int        // -1 once closed
 	out     *buf.Chain // accepted bytes that the kernel has not taken; nil when none
 	pending atomic.Int64
-	sent    uint64 // bytes the kernel took, ever
-	shut    shut   // what may no longer be done
-	dirty   bool   // stands in the loop's list for the end of the turn
-	wanting bool   // a writer was refused or the mark was reached: call Drained
+	sent    uint64       // bytes the kernel took, ever
+	shut    shut         // what may no longer be done
+	dirty   bool         // stands in the loop's list for the end of the turn
+	wanting bool         // a writer was refused or the mark was reached: call Drained
+	class   bounds.Class // that the descriptor is counted as; never changes
 
 	// Of other goroutines to the loop.
 	asks   atomic.Uint32 // what they want of it, see post.go

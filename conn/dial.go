@@ -5,15 +5,17 @@ import (
 	"os"
 	"syscall"
 
+	"github.com/weir-go/weir/bounds"
 	"github.com/weir-go/weir/internal/sock"
 	"github.com/weir-go/weir/poller"
 )
 
 // Dialer says how to connect. The zero value works.
 type Dialer struct {
-	Options      // of the connection; what is zero is taken from the Runtime's
-	Local   Addr // to connect from. Zero: the kernel chooses
-	Loop    int  // n: the connection lives on loop n-1. 0: on the one with the fewest
+	Options              // of the connection; what is zero is taken from the Runtime's
+	Local   Addr         // to connect from. Zero: the kernel chooses
+	Loop    int          // n: the connection lives on loop n-1. 0: on the one with the fewest
+	Class   bounds.Class // that Config.Bounds counts it as. 0: bounds.Client
 }
 
 // Dial connects to an address and waits until serve has been called on the new
@@ -53,7 +55,12 @@ func (d Dialer) Start(ctx context.Context, rt *Runtime, to Addr, serve Serve, fa
 	if rt.isDraining() {
 		return ErrShutdown
 	}
+	class := classOr(d.Class, bounds.Client)
+	if err := rt.take(class); err != nil {
+		return err
+	}
 	if err := rt.join(); err != nil {
+		rt.give(class)
 		return err
 	}
 	l := rt.leastLoaded()
@@ -65,12 +72,14 @@ func (d Dialer) Start(ctx context.Context, rt *Runtime, to Addr, serve Serve, fa
 	fd, err := d.socket(sock.Addr(to), &set.Options)
 	if err != nil {
 		l.conns.Add(-1)
+		rt.give(class)
 		rt.part()
+		rt.wanted(err)
 		return err
 	}
 	dg := &dialing{
 		to: sock.Addr(to), serve: serve, failed: failed,
-		c: newConn(l, fd, sock.PeerOf(to.IP), set),
+		c: newConn(l, fd, class, sock.PeerOf(to.IP), set),
 	}
 	lost := func() { dg.fail(l, ErrClosed) }
 	if err := l.send(task{run: func() { dg.begin(ctx, l) }, lost: lost}, 0); err != nil {
@@ -196,7 +205,7 @@ func (d *dialing) fail(l *loop, err error) {
 
 func (d *dialing) discard(l *loop) {
 	d.over = true
-	sock.Close(d.c.fd)
+	l.rt.closeFD(d.c.fd, d.c.class)
 	l.conns.Add(-1)
 	l.rt.part()
 }

@@ -24,6 +24,7 @@ const patient = 30 * time.Second
 func running(t testing.TB, cfg Config) *Runtime {
 	t.Helper()
 	leak.FDs(t)
+	balanced(t, &cfg)
 	rt, err := Start(cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/weir-go/weir/bounds"
 	"github.com/weir-go/weir/internal/sock"
 )
 
@@ -22,12 +23,13 @@ const (
 
 // ListenConfig says how to listen. The zero value works.
 type ListenConfig struct {
-	Options          // of the connections; what is zero is taken from the Runtime's
-	Balance  Balance // zero: Auto
-	Backlog  int     // of connections that wait to be accepted. 0: the most the system allows
-	V6Only   bool    // [::] does not take IPv4
-	UnixMode uint32  // permission bits of a Unix socket's file. 0: by umask
-	MaxConns int     // of this listener, open at once. 0: no limit but the Runtime's
+	Options               // of the connections; what is zero is taken from the Runtime's
+	Balance  Balance      // zero: Auto
+	Backlog  int          // of connections that wait to be accepted. 0: the most the system allows
+	V6Only   bool         // [::] does not take IPv4
+	UnixMode uint32       // permission bits of a Unix socket's file. 0: by umask
+	MaxConns int          // of this listener, open at once. 0: no limit but the Runtime's
+	Class    bounds.Class // that Config.Bounds counts its connections as. 0: bounds.Server
 }
 
 // Listener accepts connections for a Serve.
@@ -38,7 +40,8 @@ type Listener struct {
 	set      *settings
 	balance  Balance
 	max      int64
-	options  bool // accepted sockets have not inherited their options
+	class    bounds.Class // of the connections
+	options  bool         // accepted sockets have not inherited their options
 	accepts  []*acceptor
 	open     atomic.Int64 // connections
 	accepted atomic.Uint64
@@ -127,6 +130,7 @@ func (lc ListenConfig) Adopt(rt *Runtime, fd int, serve Serve) (*Listener, error
 func (lc ListenConfig) listener(rt *Runtime, serve Serve) *Listener {
 	ln := &Listener{
 		rt: rt, serve: serve, done: make(chan struct{}), balance: lc.Balance, max: int64(lc.MaxConns),
+		class:   classOr(lc.Class, bounds.Server),
 		set:     &settings{lc.Options.over(rt.cfg.Options)},
 		options: !sock.AcceptInherits,
 	}

@@ -4,15 +4,16 @@ import (
 	"errors"
 	"os"
 
+	"github.com/weir-go/weir/bounds"
 	"github.com/weir-go/weir/internal/sock"
 )
 
 var errNotListening = errors.New("not a listening stream socket")
 
-// newConn may be called on any goroutine; open or dialing.succeed follows on the
+// newConn may be called on any goroutine, with a descriptor that is counted; open or dialing.succeed follows on the
 // loop.
-func newConn(l *loop, fd int, peer sock.Peer, set *settings) *Conn {
-	c := &Conn{loop: l, fd: fd, peer: peer, set: set}
+func newConn(l *loop, fd int, class bounds.Class, peer sock.Peer, set *settings) *Conn {
+	c := &Conn{loop: l, fd: fd, class: class, peer: peer, set: set}
 	c.timer.Init((*patience)(c))
 	return c
 }
@@ -81,7 +82,8 @@ func setBuffers(fd int, o *Options) {
 // Adopt makes a connection of a connected stream socket, such as one end of a
 // socket pair or a descriptor from another process. It is the runtime's from
 // here, also when Adopt fails. It returns when the loop has it; never call it
-// from a callback.
+// from a callback. For Config.Bounds it is a bounds.Server, counted whatever
+// there is left.
 func (rt *Runtime) Adopt(fd int, o Options, serve Serve) (*Conn, error) {
 	fail := func(err error) (*Conn, error) {
 		sock.Close(fd)
@@ -111,7 +113,8 @@ func (rt *Runtime) Adopt(fd int, o Options, serve Serve) (*Conn, error) {
 	}
 	l := rt.leastLoaded()
 	l.conns.Add(1)
-	c := newConn(l, fd, sock.PeerOf(remote.IP), set)
+	rt.force(bounds.Server)
+	c := newConn(l, fd, bounds.Server, sock.PeerOf(remote.IP), set)
 	c.adopted = true
 	done := make(chan error, 1)
 	err := l.send(task{
@@ -127,6 +130,7 @@ func (rt *Runtime) Adopt(fd int, o Options, serve Serve) (*Conn, error) {
 	if err != nil {
 		l.conns.Add(-1)
 		rt.part()
+		rt.give(bounds.Server)
 		return fail(err)
 	}
 	return c, nil

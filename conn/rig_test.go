@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weir-go/weir/bounds"
 	"github.com/weir-go/weir/internal/leak"
 	"github.com/weir-go/weir/internal/sock"
 	"github.com/weir-go/weir/timer"
@@ -31,6 +32,7 @@ func newRig(t testing.TB, cfg Config) *rig {
 	t.Helper()
 	leak.FDs(t)
 	cfg.Loops, cfg.SlowCallback = 1, -1
+	balanced(t, &cfg)
 	rt, err := newRuntime(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -50,6 +52,7 @@ func (r *rig) end() {
 	r.step(r.l.finish)
 	r.rt.closePool()
 	r.rt.reserve.close()
+	r.rt.unwatchLoads()
 	for _, fd := range r.peer {
 		sock.Close(fd)
 	}
@@ -126,7 +129,8 @@ func (r *rig) open(fd int, o Options, serve Serve) *Conn {
 	}
 	r.l.conns.Add(1)
 	remote, _ := sock.RemoteAddr(fd)
-	c := newConn(r.l, fd, sock.PeerOf(remote.IP), &settings{o.over(r.rt.cfg.Options)})
+	r.rt.force(bounds.Server)
+	c := newConn(r.l, fd, bounds.Server, sock.PeerOf(remote.IP), &settings{o.over(r.rt.cfg.Options)})
 	setBuffers(fd, &c.set.Options)
 	r.step(func() {
 		defer r.l.rescue()

@@ -33,6 +33,7 @@ type Runtime struct {
 	parked  atomic.Int32 // listeners that wait for descriptors
 
 	mu        sync.Mutex
+	unwatch   []func() // ends what watchLoads began
 	listeners map[*Listener]struct{}
 	draining  bool
 	sealed    bool // draining, and no listener accepts any more
@@ -75,6 +76,10 @@ func newRuntime(cfg Config) (*Runtime, error) {
 	if err := rt.reserve.open(); err != nil {
 		return nil, err
 	}
+	if err := rt.watchLoads(); err != nil {
+		rt.reserve.close()
+		return nil, err
+	}
 	for i := range cfg.Loops {
 		l, err := newLoop(rt, i)
 		if err != nil {
@@ -105,6 +110,7 @@ func (rt *Runtime) Close() error {
 	rt.loops.Wait()
 	rt.closePool()
 	rt.reserve.close()
+	rt.unwatchLoads()
 	return nil
 }
 
@@ -113,6 +119,7 @@ func (rt *Runtime) closePollers() {
 		l.poller.Close()
 	}
 	rt.reserve.close()
+	rt.unwatchLoads()
 }
 
 // finish ends what the loop still owns, and the loop. It runs on the loop's

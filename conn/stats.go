@@ -30,6 +30,7 @@ type Stats struct {
 	RefusedFDs      uint64 // EMFILE, ENFILE: the listener was parked
 	RefusedMemory   uint64 // ENOBUFS, ENOMEM: likewise
 	RefusedLimit    uint64 // MaxConns: closed at once
+	RefusedBounds   uint64 // Config.Bounds: the listener was parked. Times, not peers: those wait
 	RefusedShutdown uint64
 	RefusedHandler  uint64 // Serve returned nil
 	AcceptErrors    uint64 // others, such as ECONNABORTED
@@ -98,6 +99,7 @@ type counts struct {
 	lingered, lingerTime          uint64
 	lingerBytes, lingerFull       uint64
 	refFDs, refMemory, refLimit   uint64
+	refBounds                     uint64
 	refShutdown, refHandler, refs uint64
 }
 
@@ -166,6 +168,7 @@ func (t *counts) add(c *counts) {
 	t.refFDs += c.refFDs
 	t.refMemory += c.refMemory
 	t.refLimit += c.refLimit
+	t.refBounds += c.refBounds
 	t.refShutdown += c.refShutdown
 	t.refHandler += c.refHandler
 	t.refs += c.refs
@@ -225,6 +228,7 @@ func (l *loop) statsInto(s *Stats) {
 	s.RefusedFDs += t.refFDs
 	s.RefusedMemory += t.refMemory
 	s.RefusedLimit += t.refLimit
+	s.RefusedBounds += t.refBounds
 	s.RefusedShutdown += t.refShutdown
 	s.RefusedHandler += t.refHandler
 	s.AcceptErrors += t.refs

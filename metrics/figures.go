@@ -55,6 +55,8 @@ var figures = []figure{
 		func(s *conn.Stats) float64 { return float64(s.RefusedFDs) }},
 	{count, "accepts_refused_total", "limit", "",
 		func(s *conn.Stats) float64 { return float64(s.RefusedLimit) }},
+	{count, "accepts_refused_total", "bounds", "",
+		func(s *conn.Stats) float64 { return float64(s.RefusedBounds) }},
 	{count, "accepts_refused_total", "memory", "",
 		func(s *conn.Stats) float64 { return float64(s.RefusedMemory) }},
 	{count, "accepts_refused_total", "shutdown", "",
