@@ -14,13 +14,17 @@ import (
 type Stream struct {
 	h h2.Stream[*Stream]
 
-	sess     *Session
+	// With h, all that push looks at, in 64 bytes.
+	sess  *Session
+	head  *Buffer // send queue
+	flags flags
+	owed  int32 // received bytes for which the stream's window was not opened yet
+
 	method   *Method
 	req      *request  // shared with other streams of the session
 	resp     *response // what the header and trailers get besides the usual; nil: nothing
 	handler  Handler   // callbacks; nil: none, or not yet, or no more
-	head     *Buffer   // send queue
-	tail     *Buffer
+	tail     *Buffer   // of the send queue
 	in       *inflow   // a message that is not complete; nil when there is none
 	deadline *deadline // nil: none
 	subs     source    // of Topic.Subscribe; loop only
@@ -30,8 +34,6 @@ type Stream struct {
 
 	queued atomic.Int32 // bytes in the send queue and on the way to it
 	marks  atomic.Uint32
-	flags  flags
-	owed   int32 // received bytes for which the stream's window was not opened yet
 }
 
 // flags are what the loop knows about a stream.
