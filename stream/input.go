@@ -301,6 +301,9 @@ func (st *Stream) deliver(m []byte, compressed, last bool) {
 // inflate decompresses a message.
 func (st *Stream) inflate(m []byte) (*Buffer, *Status) {
 	c := st.decoder()
+	if o := st.out(); c == nil && o != nil && o.response().encoding != "" {
+		return nil, Statusf(Internal, "grpc: Decompressor is not installed for grpc-encoding %q", o.response().encoding)
+	}
 	if c == nil {
 		return nil, &Status{Code: Internal, Message: "grpc: compressed flag set with identity or empty encoding"}
 	}
