@@ -7,6 +7,7 @@
 //	grpc-js                   gRPC in another language     cmd/echo -grpc
 //	ghz                       nothing is lost under load   cmd/echo -grpc
 //	grpc-go's interop client  gRPC's own list of cases     contrib/grpc, plain and TLS
+//	and its stress client     the same, many at once       contrib/grpc
 //
 // They run with make test. What can't be had (npm, nghttp2-client, a module
 // proxy) is skipped and says so, unless WEIR_JUDGES is "all": then it fails.

@@ -51,4 +51,5 @@ tool (
 	github.com/fullstorydev/grpcurl/cmd/grpcurl
 	github.com/summerwind/h2spec/cmd/h2spec
 	google.golang.org/grpc/interop/client
+	google.golang.org/grpc/interop/stress/client
 )
