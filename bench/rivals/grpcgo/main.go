@@ -8,10 +8,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"slices"
@@ -22,6 +20,7 @@ import (
 
 	"github.com/weir-go/weir/bench/internal/line"
 	"github.com/weir-go/weir/bench/internal/news"
+	echoes "github.com/weir-go/weir/bench/rivals/internal/service"
 )
 
 func main() {
@@ -58,30 +57,11 @@ func run(pattern string, workers uint32, size int) error {
 }
 
 type service struct {
-	testpb.UnimplementedBenchmarkServiceServer
+	echoes.Echo
 	pattern string
 
 	mu   sync.Mutex
 	subs []*sub // replaced, never changed: publish reads it without mu held
-}
-
-func (s *service) UnaryCall(_ context.Context, req *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
-	return &testpb.SimpleResponse{Payload: req.Payload}, nil
-}
-
-func (s *service) StreamingCall(ss testpb.BenchmarkService_StreamingCallServer) error {
-	for {
-		req, err := ss.Recv()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if err := ss.Send(&testpb.SimpleResponse{Payload: req.Payload}); err != nil {
-			return err
-		}
-	}
 }
 
 // sub is a subscriber. One that asked for what it can take only has a channel in every pattern: nobody may wait for it.
@@ -95,8 +75,7 @@ type sub struct {
 const queued = 8
 
 func (s *service) StreamingFromServer(req *testpb.SimpleRequest, ss testpb.BenchmarkService_StreamingFromServerServer) error {
-	body := req.GetPayload().GetBody()
-	one := &sub{stream: ss, lossy: len(body) == 1 && body[0] == 1}
+	one := &sub{stream: ss, lossy: echoes.Lossy(req)}
 	if s.pattern != "direct" || one.lossy {
 		one.queue = make(chan any, queued)
 	}

@@ -4,11 +4,8 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"net/netip"
 	"os"
 
@@ -16,6 +13,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/weir-go/weir/bench/internal/line"
+	echoes "github.com/weir-go/weir/bench/rivals/internal/service"
 	"github.com/weir-go/weir/conn"
 	"github.com/weir-go/weir/contrib/grpc"
 	"github.com/weir-go/weir/stream"
@@ -40,7 +38,7 @@ func run(inline bool) error {
 		Config: stream.Config{MaxStreams: 1 << 20},
 		Inline: func(string) bool { return inline },
 	})
-	testpb.RegisterBenchmarkServiceServer(srv, service{})
+	testpb.RegisterBenchmarkServiceServer(srv, echoes.Echo{})
 	echo := &callback{}
 	open := func(*stream.Stream) (stream.Handler, error) { return echo, nil }
 	if err := srv.Core().Handle("/weir.Bench/Callback", stream.Method{Open: open}); err != nil {
@@ -52,29 +50,6 @@ func run(inline bool) error {
 	}
 	defer srv.Close()
 	return line.Serve(os.Stdin, os.Stdout, listener.Addr().IP.String())
-}
-
-type service struct {
-	testpb.UnimplementedBenchmarkServiceServer
-}
-
-func (service) UnaryCall(_ context.Context, req *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
-	return &testpb.SimpleResponse{Payload: req.Payload}, nil
-}
-
-func (service) StreamingCall(ss testpb.BenchmarkService_StreamingCallServer) error {
-	for {
-		req, err := ss.Recv()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if err := ss.Send(&testpb.SimpleResponse{Payload: req.Payload}); err != nil {
-			return err
-		}
-	}
 }
 
 // callback echoes the payload of a decoded request in an encoded response. There is one loop, and callbacks of a loop
