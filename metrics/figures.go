@@ -126,7 +126,7 @@ var loopFigures = []loopFigure{
 type loopHistogram struct {
 	name   string
 	help   string
-	bounds bounds
+	bounds powers
 	read   func(*conn.LoopStats) *conn.Histogram
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/weir-go/weir/bounds"
 	"github.com/weir-go/weir/conn"
 )
 
@@ -28,6 +29,7 @@ const (
 type Dialer struct {
 	Runtime *conn.Runtime // whose loops the connections live on; must be set
 	Options conn.Options  // of the connections
+	Class   bounds.Class  // that conn.Config.Bounds counts them as. 0: bounds.Client
 
 	LocalAddr     net.Addr      // *net.TCPAddr or *net.UnixAddr to connect from. nil: the system's choice
 	Resolver      *net.Resolver // nil: net.DefaultResolver
@@ -64,6 +66,7 @@ func (d *Dialer) dial(ctx context.Context, network, address string) (*Conn, erro
 	r := &race{
 		rt:      d.Runtime,
 		options: d.Options,
+		class:   d.Class,
 		local:   d.LocalAddr,
 		stagger: orDefault(d.FallbackDelay, fallbackDefault),
 		most:    max(orDefault(d.MaxAddrs, maxAddrsDefault), 1),

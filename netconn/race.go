@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/weir-go/weir/bounds"
 	"github.com/weir-go/weir/conn"
 )
 
@@ -33,6 +34,7 @@ const (
 type race struct {
 	rt      *conn.Runtime
 	options conn.Options
+	class   bounds.Class
 	local   net.Addr
 	stagger time.Duration // 0: an attempt starts when the last has failed
 	most    int           // attempts
@@ -175,7 +177,7 @@ func (r *race) start(ctx context.Context, addr conn.Addr) bool {
 	r.tried++
 	local, err := localFor(r.local, addr)
 	if err == nil {
-		d := conn.Dialer{Options: r.options, Local: local}
+		d := conn.Dialer{Options: r.options, Local: local, Class: r.class}
 		err = d.Start(ctx, r.rt, addr, r.serve, func(err error) {
 			r.results <- result{err: &attempt{addr, err}}
 		})
