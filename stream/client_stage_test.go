@@ -56,7 +56,10 @@ func (g *stage) end() {
 	}
 	over := make(chan struct{})
 	go func() { g.c.Close(); close(over) }()
-	for open := true; open; {
+	for late, open := time.Now().Add(longest), true; open; {
+		if time.Now().After(late) {
+			g.t.Fatalf("it does not end: %+v", g.c.Stats())
+		}
 		g.settle()
 		for g.dial() != nil {
 			g.fail()
