@@ -78,14 +78,19 @@ func probe(args []string, in io.Reader, out io.Writer) error {
 
 // ask runs a probe with all cores and takes its result. expected is how long the measurement itself takes. The usage
 // is of the whole probe.
-func (b *bench) ask(command []string, job, result any, expected time.Duration) (u proc.Usage, err error) {
+func (b *bench) ask(command []string, job, result any, expected time.Duration) (proc.Usage, error) {
+	return b.askAt(everywhere(), command, job, result, expected)
+}
+
+// askAt is ask with the cores that the place says.
+func (b *bench) askAt(at place, command []string, job, result any, expected time.Duration) (u proc.Usage, err error) {
 	text, err := json.Marshal(job)
 	if err != nil {
 		return u, err
 	}
 	cmd := exec.Command(command[0], append(command[1:len(command):len(command)], string(text))...)
-	cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(runtime.NumCPU()))
-	p, err := proc.Start(cmd, proc.Anywhere)
+	cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(at.procs))
+	p, err := proc.Start(cmd, at.core)
 	if err != nil {
 		return u, err
 	}

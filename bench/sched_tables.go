@@ -1,0 +1,106 @@
+package main
+
+import (
+	"slices"
+
+	"github.com/weir-go/weir/bench/internal/report"
+)
+
+// schedTables is what package sched was built to reach, in front of the figures.
+func schedTables(_ *bench, rows []report.Row) []report.Grid {
+	g := report.Grid{Title: "What was to be reached", Words: true, Head: []string{"", "at most", "measured", "reached"}}
+	for _, one := range slices.Concat(intervalGoals(rows), pendingGoals(rows), skewGoals(rows)) {
+		if len(one.found) > 0 {
+			g.Rows = append(g.Rows, one.line())
+		}
+	}
+	if len(g.Rows) == 0 {
+		return nil
+	}
+	return []report.Grid{g}
+}
+
+// best is the lowest figure of the rivals, and whose it is.
+func best(rows []report.Row, name, metric string, among []string) (least float64, whose string) {
+	for _, id := range among {
+		if v, ok := figure(rows, name, id, metric); ok && (whose == "" || v < least) {
+			least, whose = v, id
+		}
+	}
+	return least, whose
+}
+
+// mostMissed is the share of instants without a body, in percent, above which what a fire costs says nothing.
+const mostMissed = 1
+
+func intervalGoals(rows []report.Row) []goal {
+	cost := goal{what: "CPU of a fire, to the best rival's that misses no more than 1 %", limit: 1. / 5}
+	late := goal{what: "Later than 10 ms or missed, to the best rival's", limit: 1. / 10}
+	missed := goal{what: "Instants without a body, %", limit: 0.1}
+	for _, n := range []int{1000, 10_000, 100_000} {
+		name, of := intervalsCase(n), report.Number(float64(n))
+		ours, ok := figure(rows, name, "weir", "cpu_per_fire")
+		var fit []string
+		for _, id := range schedRivals {
+			if m, ok := figure(rows, name, id, "missed"); ok && m <= mostMissed {
+				fit = append(fit, id)
+			}
+		}
+		if v, whose := best(rows, name, "cpu_per_fire", fit); ok && whose != "" && v > 0 {
+			cost.of, cost.found = append(cost.of, of+", "+whose), append(cost.found, ours/v)
+		}
+		ours, ok = figure(rows, name, "weir", "late")
+		if v, whose := best(rows, name, "late", schedRivals); ok && whose != "" && v > 0 {
+			late.of, late.found = append(late.of, of+", "+whose), append(late.found, ours/v)
+		}
+		missed.against(rows, name, "weir", "missed", of)
+	}
+	return []goal{cost, late, missed}
+}
+
+func pendingGoals(rows []report.Row) []goal {
+	const many, few = 1_000_000, 10_000
+	pair := goal{what: "Schedule and cancel with a million pending: ratio to AfterFunc and Stop", limit: 1. / 3}
+	pair.against(rows, pendingCase(many), "weir", "at_once"+report.RatioSuffix, "at once")
+	pair.against(rows, pendingCase(many), "weir", "under_way"+report.RatioSuffix, "under way")
+	bytes := goal{what: "Bytes for each that is pending, to gocron's", limit: 1. / 2}
+	ours, ok1 := figure(rows, pendingCase(many), "weir", "memory_per_pending")
+	theirs, ok2 := figure(rows, pendingCase(few), "gocron", "memory_per_pending")
+	if ok1 && ok2 && theirs > 0 {
+		bytes.of, bytes.found = []string{"a million to 10,000"}, []float64{ours / theirs}
+	}
+	drain := goal{what: "CPU ms to wait for a body of 2 s", limit: 10}
+	drain.against(rows, "drain", "weir", "cpu", "weir")
+	return []goal{pair, bytes, drain}
+}
+
+// skewGoals are those of the timer area, for a body instead of a tick.
+func skewGoals(rows []report.Row) []goal {
+	var goals []goal
+	for _, m := range []struct {
+		what    string
+		limit   float64
+		load    load
+		subject string
+		metric  string
+	}{
+		{"idle, Fine, mean", 1. / 10, idle, "fine", "mean"},
+		{"burnt by others, Exact, p99.9", 1. / 10, burnt, "exact", "p99.9"},
+		{"burnt by others, Fine, p99.9", 1. / 3, burnt, "fine", "p99.9"},
+	} {
+		g := goal{what: "Skew, " + m.what + ": ratio to time.Ticker", limit: m.limit}
+		g.against(rows, "skew-"+string(m.load), m.subject, m.metric+report.RatioSuffix, "100 ms")
+		goals = append(goals, g)
+	}
+	for _, l := range []load{spare, core} {
+		g := goal{what: "Skew, burnt inside, p99.9 of Exact, " + map[load]string{spare: "with a Spare", core: "with a Spare and a free core"}[l] +
+			": ratio to time.Ticker without", limit: 1. / 10}
+		with, ok1 := figure(rows, "skew-"+string(l), "exact", "p99.9")
+		without, ok2 := figure(rows, "skew-"+string(inside), "std", "p99.9")
+		if ok1 && ok2 && without > 0 {
+			g.of, g.found = []string{"100 ms"}, []float64{with / without}
+		}
+		goals = append(goals, g)
+	}
+	return goals
+}
