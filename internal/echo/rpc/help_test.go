@@ -7,18 +7,15 @@ import (
 	"io"
 	"net/http"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/weir-go/weir/internal/await"
 	"github.com/weir-go/weir/internal/leak"
 )
 
 func TestMain(m *testing.M) { leak.Main(m) }
-
-// patience bounds waits that end at once unless something is broken.
-const patience = 30 * time.Second
 
 func serve(t *testing.T, cfg Config) *Server {
 	t.Helper()
@@ -43,7 +40,7 @@ type call struct{ response *http.Response }
 // response has begun.
 func begin(t *testing.T, s *Server, method string, requests ...[]byte) *call {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), await.Patience)
 	transport := &http.Transport{Protocols: new(http.Protocols)}
 	transport.Protocols.SetUnencryptedHTTP2(true)
 	var body bytes.Buffer

@@ -197,7 +197,7 @@ func TestAnswersBrowsers(t *testing.T) {
 	transport := &http.Transport{Protocols: new(http.Protocols)}
 	transport.Protocols.SetUnencryptedHTTP2(true)
 	defer transport.CloseIdleConnections()
-	client := http.Client{Transport: transport, Timeout: patience}
+	client := http.Client{Transport: transport, Timeout: await.Patience}
 	r, err := client.Get("http://" + s.Addr().String() + "/")
 	require.NoError(t, err)
 	r.Body.Close()
