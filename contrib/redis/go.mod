@@ -5,12 +5,12 @@ go 1.26.0
 replace github.com/weir-go/weir => ../..
 
 require (
+	github.com/anishathalye/porcupine v1.3.1
 	github.com/redis/go-redis/v9 v9.23.0
 	github.com/weir-go/weir v0.0.0-00010101000000-000000000000
 )
 
 require (
-	github.com/anishathalye/porcupine v1.3.1 // indirect
 	github.com/cenkalti/backoff/v5 v5.0.3 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/netresearch/go-cron v0.9.1 // indirect

@@ -4,17 +4,24 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"sync"
 	"testing"
+	"time"
+
+	"github.com/weir-go/weir/conn"
+	"github.com/weir-go/weir/netconn"
 )
 
-// proxy stands between a Store and a server, and spoils what goes through it.
+// proxy stands between a Store and a server, on a runtime of its own, and spoils
+// what goes through it.
 //
 //	Store ──► request ──► server
 //	      ◄── reply ◄─────
 type proxy struct {
 	addr string
 	to   string
+	rt   *conn.Runtime
 	ln   net.Listener
 	wg   sync.WaitGroup
 
@@ -27,15 +34,19 @@ type proxy struct {
 // verdict is what becomes of some bytes.
 type verdict struct {
 	pass   int             // how many go on; the connection is cut behind them if it is not all
+	reset  bool            // the cut is a reset
+	silent bool            // nothing is cut: from here on this direction swallows everything
 	sliced bool            // one byte at a time
 	after  <-chan struct{} // when it is closed; nil: now
+	late   time.Duration   // so much later, too
 }
 
 func startProxy(t testing.TB, to string) *proxy {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	rt := runtime(t)
+	ln, err := netconn.Listen(rt, conn.TCP(netip.MustParseAddrPort("127.0.0.1:0")))
 	ok(t, err)
-	p := &proxy{addr: ln.Addr().String(), to: to, ln: ln, conns: make(map[net.Conn]bool)}
+	p := &proxy{addr: ln.Addr().String(), to: to, rt: rt, ln: ln, conns: make(map[net.Conn]bool)}
 	p.wg.Go(p.accept)
 	t.Cleanup(p.close)
 	return p
@@ -71,7 +82,7 @@ func (p *proxy) accept() {
 		if err != nil {
 			return
 		}
-		server, err := net.Dial("tcp", p.to)
+		server, err := (&netconn.Dialer{Runtime: p.rt}).Dial("tcp", p.to)
 		if err != nil {
 			client.Close()
 			continue
@@ -108,15 +119,33 @@ func (p *proxy) copy(to, from net.Conn, fromServer bool) {
 		delete(p.conns, from)
 	}()
 	b := make([]byte, 64<<10)
-	for {
+	for silent := false; ; {
 		n, err := from.Read(b)
-		if err != nil || p.carry(to, b[:n], fromServer) != nil {
+		if err != nil {
+			return
+		}
+		if silent {
+			continue
+		}
+		switch err := p.carry(to, b[:n], fromServer); err {
+		case nil:
+		case errSilent:
+			silent = true
+		case errReset:
+			to.(*netconn.Conn).Abort()
+			from.(*netconn.Conn).Abort()
+			return
+		default:
 			return
 		}
 	}
 }
 
-var errCut = errors.New("cut")
+var (
+	errCut    = errors.New("cut")
+	errReset  = errors.New("reset")
+	errSilent = errors.New("silent")
+)
 
 func (p *proxy) carry(to io.Writer, b []byte, fromServer bool) error {
 	p.mu.Lock()
@@ -128,6 +157,9 @@ func (p *proxy) carry(to io.Writer, b []byte, fromServer bool) error {
 	if v.after != nil {
 		<-v.after
 	}
+	if v.late > 0 {
+		<-time.After(v.late)
+	}
 	step := max(len(b), 1)
 	if v.sliced {
 		step = 1
@@ -137,7 +169,12 @@ func (p *proxy) carry(to io.Writer, b []byte, fromServer bool) error {
 			return err
 		}
 	}
-	if v.pass < len(b) {
+	switch {
+	case v.silent:
+		return errSilent
+	case v.reset:
+		return errReset
+	case v.pass < len(b):
 		return errCut
 	}
 	return nil

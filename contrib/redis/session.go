@@ -125,7 +125,9 @@ func (s *session) wait(ctx context.Context, k *call) error {
 func (s *session) leave(ctx context.Context, k *call) bool {
 	s.mu.Lock()
 	answered := k.answered
-	k.left = !answered
+	if !answered {
+		k.left = true
+	}
 	silent := s.heard == k.heard
 	s.mu.Unlock()
 	if !answered && silent && errors.Is(ctx.Err(), context.DeadlineExceeded) {
@@ -238,7 +240,7 @@ func (s *session) Closed(_ *conn.Conn, err error) {
 	s.mu.Unlock()
 	s.gone(s) // first: who is told may ask again at once
 	for _, k := range waiting {
-		if k.left { // nobody changes it once it is answered
+		if k.left { // nobody sets it any more once it is answered
 			k.free()
 			continue
 		}
