@@ -1,21 +1,36 @@
 package h2
 
-import "math/bits"
+import (
+	"math/bits"
+	"math/rand/v2"
+)
 
 // table finds streams by identifier: open addressing with linear probing, one
 // pointer a slot, at most three slots in four in use. The zero value is empty.
+//
+// A client chooses its identifiers, so it can choose those whose searches begin
+// at the same slot, and make each frame cost as much as there are streams. Where
+// a search grows too long, the table is spread anew by a number that the client
+// does not know.
 type table[O any] struct {
 	slots []*Stream[O] // a power of two
 	len   int
+
+	salt   uint32 // 0: none was needed
+	salted uint32 // number of slots when it was chosen: once for each size is enough
 }
 
 // tableMin is the smallest number of slots, and what an emptied table keeps.
 const tableMin = 8
 
+// longSearch is how many slots are looked at before that is taken for malice.
+const longSearch = 128
+
 // home is where id's search begins. Identifiers are consecutive odd numbers:
-// multiplied by the golden ratio they spread evenly.
+// multiplied by the golden ratio they spread evenly, and still do when its low
+// bits are others.
 func (t *table[O]) home(id uint32) int {
-	return int(id * 0x9e3779b9 >> (32 - uint(bits.Len(uint(len(t.slots)-1)))))
+	return int(id * (0x9e3779b9 ^ t.salt) >> (32 - uint(bits.Len(uint(len(t.slots)-1)))))
 }
 
 // find returns the stream of an identifier, nil when there is none.
@@ -36,17 +51,23 @@ func (t *table[O]) add(s *Stream[O]) {
 	if 4*(t.len+1) > 3*len(t.slots) {
 		t.resize(max(tableMin, 2*len(t.slots)))
 	}
-	t.put(s)
 	t.len++
+	if t.put(s) > longSearch && t.salted != uint32(len(t.slots)) {
+		t.salt, t.salted = rand.Uint32()&0xfffe, uint32(len(t.slots))
+		t.resize(len(t.slots))
+	}
 }
 
-func (t *table[O]) put(s *Stream[O]) {
+// put returns how long the search for s is.
+func (t *table[O]) put(s *Stream[O]) int {
 	mask := len(t.slots) - 1
-	i := t.home(s.id)
+	home := t.home(s.id)
+	i := home
 	for t.slots[i] != nil {
 		i = (i + 1) & mask
 	}
 	t.slots[i] = s
+	return (i - home) & mask
 }
 
 // remove takes a stream out, which must be there. Those behind it move up, so
