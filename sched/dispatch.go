@@ -76,7 +76,8 @@ func (s *Scheduler) wake() {
 				s.apply(&dues[i], now)
 			}
 			clear(dues)
-			s.due = dues[:0]
+			s.due = append(dues[:0], s.more...)
+			s.more = s.more[:0]
 			if s.wanted() {
 				s.release()
 				s.mu.Lock()
@@ -129,12 +130,11 @@ func (s *Scheduler) apply(d *due, now timer.Time) {
 	switch {
 	case t.flags&gone != 0:
 		s.span(t, d, p.all(Cancelled, t.why), now)
-		if d.flags&gone != 0 && p.next != 0 && s.bases.of(d.spec.steady).mono(p.next) <= now { // a long walk
-			s.plan(t, p.next, 0, now)
-		}
+		s.remain(d, now)
 		return
 	case t.gen != d.gen:
 		s.span(t, d, p.all(Cancelled, Rescheduled), now)
+		s.remain(d, now)
 		return
 	case t.flags&paused != 0:
 		return // Resume sets it again
@@ -153,6 +153,14 @@ func (s *Scheduler) apply(d *due, now timer.Time) {
 		s.occur(t, d, now)
 	}
 	s.settled(t, now)
+}
+
+// remain has what is left to decide of a task that is gone, or has another trigger
+// by now, decided in the next round. Locked.
+func (s *Scheduler) remain(d *due, now timer.Time) {
+	if next := d.plan.next; next != 0 && s.bases.of(d.spec.steady).mono(next) <= now {
+		s.more = append(s.more, due{task: d.task, spec: d.spec, gen: d.gen, at: next, when: d.when, flags: d.flags | lapsed})
+	}
 }
 
 // occur makes an occasion of the instant that is to be run. Locked.

@@ -51,7 +51,7 @@ func (s *Scheduler) still() bool {
 
 // calm is when nothing is under way but orphans. Locked.
 func (s *Scheduler) calm() bool {
-	return s.executing == len(s.orphans) && !s.dispatching && s.telling == 0
+	return s.executing == len(s.orphans) && !s.coming && !s.dispatching && s.telling+s.ending+len(s.left) == 0
 }
 
 // Wait returns nil when nothing runs and nothing that waits can begin before time
@@ -62,9 +62,10 @@ func (s *Scheduler) Wait(ctx context.Context) error { return s.until(ctx, s.stil
 
 // Close ends the Scheduler, in three steps:
 //
-//	drain    nothing more becomes due or is taken; what was due runs, with its
-//	         retries, until it has ended or the context does
+//	drain    nothing more begins to be due or is taken; what was due runs, with
+//	         its retries, until it has ended or the context does
 //	cancel   contexts of bodies end with ErrClosed, and what waits is cancelled
+//	         and so are the instants that have passed in the meantime
 //	report   bodies that go on after their Grace are left behind: *OrphansError
 //
 // It waits without using the processor. A program that does not want to drain

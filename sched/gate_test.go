@@ -307,7 +307,6 @@ func TestIncident(t *testing.T) {
 			for range 20 {
 				h.end <- nil
 			}
-			k.clock.Advance(3 * time.Second)
 			k.settle()
 			if n := k.count(func(l sched.Line) bool { return l.Outcome == sched.Ran }); n != 49 || p.short != 0 {
 				t.Errorf("%d ran, %d without a connection", n, p.short)

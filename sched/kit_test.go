@@ -96,13 +96,8 @@ func every(name string, do sched.Body) sched.Job {
 // told returns what became of a job's instants so far, as
 // "5 ran, 6-8 coalesced missed": seconds since the kit began.
 func (k *kit) told(job string) string {
-	k.mu.Lock()
-	defer k.mu.Unlock()
 	var all []string
-	for _, l := range k.lines {
-		if l.Job != job {
-			continue
-		}
+	for _, l := range k.Ledger(sched.Filter{Job: job}) {
 		s := sec(l.Instant)
 		if l.Count > 1 {
 			s = sec(l.First) + "-" + s

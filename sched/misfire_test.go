@@ -145,14 +145,7 @@ func TestCatchUpIsInOrder(t *testing.T) {
 func (k *kit) settled(job string, n int) {
 	k.t.Helper()
 	for range 2000 {
-		k.mu.Lock()
-		got := 0
-		for _, l := range k.lines {
-			if l.Job == job {
-				got++
-			}
-		}
-		k.mu.Unlock()
+		got := len(k.Ledger(sched.Filter{Job: job}))
 		if got >= n {
 			return
 		}

@@ -150,9 +150,7 @@ func TestRetries(t *testing.T) {
 			k.clock.Advance(1)
 		}
 		want := outcome
-		k.mu.Lock()
-		last := k.lines[len(k.lines)-1]
-		k.mu.Unlock()
+		last := k.Ledger(sched.Filter{Last: 1})[0]
 		if got := sec(last.Instant) + " " + last.Outcome.String(); last.Reason != 0 && got+" "+last.Reason.String() != want || last.Reason == 0 && got != want {
 			t.Errorf("%s %v, want %s", got, last.Reason, want)
 		}

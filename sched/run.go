@@ -198,7 +198,7 @@ func (s *Scheduler) abandon(r *run, now timer.Time) {
 		s.replaced++
 		r.spec.claims[0].gate.give(1, now)
 	}
-	again := r.stop == TimedOut && r.tries < r.spec.Retry.Tries && !r.tooLate(now)
+	again := r.stop == TimedOut && r.tries < r.spec.Retry.Tries && !r.tooLate(now) && r.task.flags&gone == 0
 	switch {
 	case again && !r.detachable(): // its line comes after the next try, which comes after its end
 		return
@@ -306,10 +306,13 @@ func (s *Scheduler) leave(r *run, now timer.Time) {
 	r.stage = over
 	s.stop(r.task.id, &r.timer)
 	t := r.task
+	if c := r.disclaim(); !c.none() {
+		s.left = append(s.left, c)
+	}
 	if t.live.take(r) {
 		s.settled(t, now)
 	}
-	r.ctx, r.cancel, r.waits, r.held, r.err = nil, nil, nil, nil, nil
+	r.ctx, r.cancel, r.waits, r.err = nil, nil, nil, nil
 	t.live.spare = r
 	if t.flags&gone != 0 {
 		s.reuse(t)

@@ -61,6 +61,7 @@ type Scheduler struct {
 	mu     sync.Mutex
 	wheel  wheel
 	due    []due
+	more   []due // of what was decided, for the next round
 	kick   timer.Timer
 	asleep timer.Time // when the clock was told to wake
 	woke   timer.Time // when it did
@@ -84,6 +85,9 @@ type Scheduler struct {
 	again   [levels]list // runs that a gate has let go on
 	readied int          // in both
 	turn    uint64
+
+	left   []claimed // of runs that were given up; each worker ends them first
+	ending int       // of them, being ended
 
 	workers   int // sent for, or at work
 	executing int // bodies, with orphans

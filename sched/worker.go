@@ -20,7 +20,7 @@ import (
 
 // wanted reports whether a worker is to be sent for. Locked.
 func (s *Scheduler) wanted() bool {
-	return s.readied > 0 && !s.coming && !s.paused && s.workers < s.cfg.Workers+s.replaced
+	return (s.readied > 0 && !s.paused || len(s.left) > 0) && !s.coming && s.workers < s.cfg.Workers+s.replaced
 }
 
 // release gives the lock back, and does what waited for that.
@@ -84,8 +84,10 @@ func (s *Scheduler) work() {
 	s.mu.Lock()
 	s.coming = false
 	now := s.clock.Now()
+	s.endLeft()
 	for r := s.pull(now); r != nil; r = s.pull(now) {
 		now = s.carry(r, now)
+		s.endLeft()
 	}
 	s.workers--
 	s.release()
@@ -117,12 +119,13 @@ func (s *Scheduler) back(r *run, why Reason, err error) timer.Time {
 		s.count.Panics++
 	}
 	again := s.triesAgain(r, now)
-	if !again && (r.held != nil || r.mark.Fence != 0) {
-		s.mu.Unlock()
-		lost := r.close()
-		s.mu.Lock()
-		now = s.clock.Now()
-		s.count.Lost += lost
+	if !again {
+		if c := r.disclaim(); !c.none() {
+			s.mu.Unlock()
+			s.end(c)
+			s.mu.Lock()
+			now = s.clock.Now()
+		}
 	}
 	r.cancel(context.Canceled) // what the body has derived from it ends, too
 	s.returned(r, now)
@@ -218,10 +221,14 @@ func call(do Body, ctx context.Context, f Fire) (err error) {
 }
 
 // claim asks the Guard, and writes to the State, before the first try. Not
-// locked, but for what it leaves in the run.
+// locked, but where it reads and leaves what the run has: the next try of an
+// orphan takes that over.
 func (s *Scheduler) claim(r *run) (fence uint64, why Reason, err error) {
-	if r.spec.Guarded && r.held == nil {
-		held, err := s.cfg.Guard.Hold(r.ctx, Key{r.spec.Name, r.instant}, func(err error) { s.holdLost(r, err) })
+	s.mu.Lock()
+	held, mark := r.held, r.mark
+	s.mu.Unlock()
+	if r.spec.Guarded && held == nil {
+		held, err = s.cfg.Guard.Hold(r.ctx, Key{r.spec.Name, r.instant}, func(err error) { s.holdLost(r, err) })
 		if errors.Is(err, ErrTaken) {
 			return 0, Taken, err
 		}
@@ -232,8 +239,8 @@ func (s *Scheduler) claim(r *run) (fence uint64, why Reason, err error) {
 		r.held = held
 		s.mu.Unlock()
 	}
-	if r.spec.Durable && r.mark.Fence == 0 {
-		mark, err := s.cfg.State.Begin(r.ctx, r.spec.Name, r.instant)
+	if r.spec.Durable && mark.Fence == 0 {
+		mark, err = s.cfg.State.Begin(r.ctx, r.spec.Name, r.instant)
 		if errors.Is(err, ErrStale) {
 			return 0, Stale, err
 		}
@@ -244,12 +251,10 @@ func (s *Scheduler) claim(r *run) (fence uint64, why Reason, err error) {
 		r.mark = mark
 		s.mu.Unlock()
 	}
-	s.mu.Lock() // an orphan's next try takes them over
-	defer s.mu.Unlock()
-	if r.held != nil {
-		return r.held.Fence(), NoReason, nil
+	if held != nil {
+		return held.Fence(), NoReason, nil
 	}
-	return r.mark.Fence, NoReason, nil
+	return mark.Fence, NoReason, nil
 }
 
 // holdLost is what a Guard calls.
@@ -264,21 +269,52 @@ func (s *Scheduler) holdLost(r *run, err error) {
 // patience is how long Guard and State have to take the end of a run.
 const patience = 5 * time.Second
 
-// close ends what claim has begun, and returns how many ends were not taken. Not
-// locked.
-func (r *run) close() (lost uint64) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), patience)
-	defer cancel()
-	if r.mark.Fence != 0 && r.called {
-		if r.task.sched.cfg.State.End(ctx, r.mark) != nil {
-			lost++
-		}
-	}
-	if r.held != nil {
-		if r.held.End(ctx, r.called) != nil {
-			lost++
-		}
-	}
+// A claimed is what claim has begun for a run.
+type claimed struct {
+	held   Held
+	mark   Mark
+	called bool // the body was
+	parent context.Context
+}
+
+// disclaim returns what the run has; it has it no more. Locked.
+func (r *run) disclaim() claimed {
+	c := claimed{r.held, r.mark, r.called, r.task.parent}
 	r.held, r.mark = nil, Mark{}
-	return lost
+	return c
+}
+
+func (c *claimed) none() bool { return c.held == nil && c.mark.Fence == 0 }
+
+// end ends it, and counts ends that were not taken. Not locked.
+func (s *Scheduler) end(c claimed) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.parent), patience)
+	defer cancel()
+	lost := uint64(0)
+	if c.mark.Fence != 0 && c.called {
+		// That a later run has begun is as good: none goes back to this one.
+		if err := s.cfg.State.End(ctx, c.mark); err != nil && !errors.Is(err, ErrStale) {
+			lost++
+		}
+	}
+	if c.held != nil && c.held.End(ctx, c.called) != nil {
+		lost++
+	}
+	s.mu.Lock()
+	s.count.Lost += lost
+	s.mu.Unlock()
+}
+
+// endLeft ends what runs have left behind that were given up between two tries.
+// Locked, but not while it does.
+func (s *Scheduler) endLeft() {
+	for len(s.left) > 0 {
+		c := s.left[0]
+		s.left = append(s.left[:0], s.left[1:]...)
+		s.ending++
+		s.mu.Unlock()
+		s.end(c)
+		s.mu.Lock()
+		s.ending--
+	}
 }

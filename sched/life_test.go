@@ -1,0 +1,431 @@
+package sched_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/weir-go/weir/sched"
+)
+
+func TestPause(t *testing.T) {
+	k := newKit(t, sched.Config{})
+	task := k.add(every("a", nothing))
+	k.pass(time.Second)
+	task.Pause()
+	if !task.Next().IsZero() {
+		t.Error("a paused task is due")
+	}
+	k.pass(3500 * time.Millisecond)
+	k.ok(task.Run(t.Context()))
+	k.settle()
+	task.Resume()
+	k.clock.Advance(0)
+	k.settle()
+	k.pass(500 * time.Millisecond)
+	k.tells("a", "1 ran, hand ran, 2-4 skipped paused, 5 ran")
+	task.Pause()
+	k.pass(500 * time.Millisecond)
+	task.Resume()
+	k.pass(500 * time.Millisecond)
+	k.tells("a", "1 ran, hand ran, 2-4 skipped paused, 5 ran, 6 ran")
+	task.Pause()
+	k.pass(time.Second)
+	task.Cancel()
+	k.clock.Advance(0)
+	k.settle()
+	k.tells("a", "1 ran, hand ran, 2-4 skipped paused, 5 ran, 6 ran, 7 cancelled cancelled")
+}
+
+func TestPauseQueueAndAll(t *testing.T) {
+	k := newKit(t, sched.Config{Queues: []sched.Queue{{Name: "q", Capacity: 1}}})
+	j := every("a", nothing)
+	j.Queue = "q"
+	j.Overlap = sched.Overlap{Policy: sched.Allow}
+	k.add(j)
+	k.add(every("b", nothing))
+	k.ok(k.PauseQueue("q"))
+	k.fails(k.PauseQueue("none"), sched.ErrConfig)
+	k.pass(2 * time.Second)
+	k.tells("a", "2 dropped queue full")
+	k.tells("b", "1 ran, 2 ran")
+	k.ok(k.ResumeQueue("q"))
+	k.settle()
+	k.tells("a", "2 dropped queue full, 1 ran")
+	k.Pause()
+	k.pass(time.Second)
+	k.tells("b", "1 ran, 2 ran")
+	k.Resume()
+	k.settle()
+	k.tells("b", "1 ran, 2 ran, 3 ran")
+}
+
+func TestRunByHand(t *testing.T) {
+	k := newKit(t, sched.Config{})
+	h := newHeld()
+	task := k.add(sched.Job{Name: "a", Do: h.do}) // without a trigger
+	k.ok(task.Run(t.Context()))
+	if f := k.begins(h); !f.Manual {
+		t.Errorf("%+v", f)
+	}
+	k.fails(task.Run(t.Context()), sched.ErrOverlap)
+	h.end <- nil
+	k.settle()
+	k.tells("a", "hand skipped overlap, hand ran")
+	if k.Find("a") != task {
+		t.Error("it is gone after its run")
+	}
+	task.Cancel()
+	k.fails(task.Run(t.Context()), sched.ErrGone)
+}
+
+func TestReschedule(t *testing.T) {
+	k := newKit(t, sched.Config{})
+	task := k.add(every("a", nothing))
+	k.pass(1500 * time.Millisecond)
+	k.ok(task.Reschedule(sched.Every{Period: 3 * time.Second}))
+	k.fails(task.Reschedule(sched.Every{}), sched.ErrTrigger)
+	k.pass(5 * time.Second)
+	k.tells("a", "1 ran, 3 ran, 6 ran")
+	task.Pause()
+	k.pass(5500 * time.Millisecond) // 9 and 12 have come
+	k.ok(task.Reschedule(sched.Every{Period: time.Second}))
+	task.Resume()
+	k.pass(time.Second)
+	k.tells("a", "1 ran, 3 ran, 6 ran, 9-12 cancelled rescheduled, 13 ran")
+	task.Cancel()
+	k.fails(task.Reschedule(sched.Every{Period: time.Second}), sched.ErrGone)
+}
+
+func TestWhatThereIs(t *testing.T) {
+	k := newKit(t, sched.Config{})
+	k.add(sched.Job{Name: "b", Type: "kind", Labels: map[string]string{"team": "x"}, Trigger: sched.Every{Period: time.Minute}, Do: nothing})
+	k.add(every("a", nothing))
+	tasks := k.Tasks()
+	if len(tasks) != 2 || tasks[0].Name != "a" || tasks[1].Labels["team"] != "x" || !tasks[1].Next.Equal(dawn.Add(time.Minute)) {
+		t.Errorf("%+v", tasks)
+	}
+	if k.Find("b").Info().Type != "kind" || k.Find("c") != nil {
+		t.Error("not found, or found")
+	}
+}
+
+func TestLedger(t *testing.T) {
+	k := newKit(t, sched.Config{Ledger: 3})
+	k.add(every("a", nothing))
+	j := every("b", func(context.Context, sched.Fire) error { return errors.New("no") })
+	j.Type = "kind"
+	k.add(j)
+	k.pass(3 * time.Second)
+	if all := k.Ledger(sched.Filter{}); len(all) != 3 {
+		t.Errorf("%+v", all)
+	}
+	for _, f := range []sched.Filter{{Job: "b", Last: 1}, {Type: "kind", Last: 1}, {Outcomes: []sched.Outcome{sched.Failed}, Last: 1},
+		{Reasons: []sched.Reason{sched.BodyFailed}, Since: dawn.Add(3 * time.Second), Before: dawn.Add(4 * time.Second)}} {
+		lines := k.Ledger(f)
+		if len(lines) != 1 || lines[0].Job != "b" || sec(lines[0].Instant) != "3" {
+			t.Errorf("%+v: %+v", f, lines)
+		}
+	}
+	var b strings.Builder
+	k.ok(k.WriteLedger(&b, sched.Filter{Job: "b", Last: 1}))
+	const want = `{"job":"b","type":"kind","task":2,"outcome":"failed","reason":"error","instant":"2026-03-01T00:00:03Z","count":1,"tries":1,"err":"no","decided_ns":0,"ended_ns":0}` + "\n"
+	if b.String() != want {
+		t.Errorf("%s\nwant %s", b.String(), want)
+	}
+	if st := k.Stats(); st.Forgotten != 3 || st.Lines != 6 {
+		t.Errorf("%+v", st)
+	}
+}
+
+func TestWallClockIsSet(t *testing.T) {
+	k := newKit(t, sched.Config{})
+	k.add(every("interval", nothing))
+	noon := sched.At(dawn.Add(2*time.Hour), dawn.Add(4*time.Hour))
+	k.add(sched.Job{Name: "wall", Trigger: noon, Do: nothing})
+	k.pass(time.Second)
+	k.clock.Set(-time.Hour) // what ran stays where it is, what comes comes later
+	k.pass(time.Second)
+	k.clock.Set(3*time.Hour + 10*time.Second) // past 2 h
+	k.settle()
+	k.pass(time.Second)
+	k.tells("interval", "1 ran, 2 ran, 3 ran")
+	k.tells("wall", "2h0m0 ran")
+	if got := k.Find("wall").Next(); !got.Equal(dawn.Add(4 * time.Hour)) {
+		t.Errorf("next is %v", got)
+	}
+	k.clock.Set(-time.Hour) // to before 2 h: not again
+	k.settle()
+	k.pass(time.Second)
+	k.tells("wall", "2h0m0 ran")
+	k.clock.Set(-26 * time.Hour) // the clock was wrong: it is what it is now that counts
+	k.settle()
+	if got := k.Find("wall").Next(); !got.Equal(dawn.Add(2 * time.Hour)) {
+		t.Errorf("next is %v", got)
+	}
+	if n := k.Stats().Steps; n != 4 {
+		t.Errorf("%d steps", n)
+	}
+	k.tells("interval", "1 ran, 2 ran, 3 ran, 4 ran")
+}
+
+func TestCloseDrains(t *testing.T) {
+	k := newKit(t, sched.Config{Workers: 1})
+	h := newHeld()
+	j := every("a", h.do)
+	j.Overlap.Policy = sched.BufferOne
+	k.add(j)
+	k.clock.Advance(2500 * time.Millisecond) // one runs, one is buffered
+	k.begins(h)
+	k.submit(job("b", nothing))
+	closed := make(chan error, 1)
+	go func() { closed <- k.Close(t.Context()) }()
+	k.until(func(sched.Stats) bool { return errors.Is(k.Submit(t.Context(), job("", nothing)), sched.ErrClosed) })
+	k.clock.Advance(10 * time.Second) // nothing more is due
+	h.end <- nil
+	k.begins(h)
+	h.end <- nil
+	k.ok(<-closed)
+	k.tells("a", "1 ran, 2 ran, 3-12 cancelled closed")
+	k.tells("b", "hand ran")
+	_, err := k.Add(t.Context(), every("c", nothing))
+	k.fails(err, sched.ErrClosed)
+	k.ok(k.Close(t.Context()))
+}
+
+func TestCloseCancelsAndReports(t *testing.T) {
+	k := newKit(t, sched.Config{Workers: 2})
+	h, deaf := newHeld(), newHeld()
+	a, b := every("a", h.do), every("b", deaf.deaf)
+	b.Grace = time.Second
+	k.add(a)
+	k.add(b)
+	k.clock.Advance(time.Second)
+	k.begins(h)
+	k.begins(deaf)
+	k.submit(job("c", nothing)) // waits for a worker
+	ctx, end := context.WithCancel(t.Context())
+	closed := make(chan error, 1)
+	go func() { closed <- k.Close(ctx) }()
+	end()
+	k.settledAs("a", "1 cancelled closed")
+	k.settledAs("c", "hand cancelled closed")
+	k.clock.Advance(2 * time.Second)
+	err := <-closed
+	orphans := (*sched.OrphansError)(nil)
+	if !errors.As(err, &orphans) || fmt.Sprint(orphans.Jobs) != "[b]" {
+		t.Error(err)
+	}
+	k.tells("b", "1 orphaned closed")
+	deaf.end <- nil
+	k.until(func(st sched.Stats) bool { return st.Orphans == 0 && st.Workers == 0 })
+}
+
+// rounds of the property below; SCHED_ROUNDS=1000 makes it a soak.
+func rounds() int {
+	n, err := strconv.Atoi(os.Getenv("SCHED_ROUNDS"))
+	if err != nil {
+		return 60
+	}
+	return n
+}
+
+// Whatever policies jobs have and whatever happens to them, as many instants are
+// in the ledger as were due.
+func TestLedgerIsWhatWasDue(t *testing.T) {
+	for seed := range uint64(rounds()) {
+		ledgerIsWhatWasDue(t, rand.New(rand.NewPCG(seed, 4)), seed)
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+// due is a task, and when it was there.
+type owed struct {
+	name    string
+	task    *sched.Task
+	trigger sched.Trigger
+	from    time.Time
+	want    uint64
+	cancel  context.CancelFunc
+	ended   bool
+	log     string
+}
+
+func (o *owed) upto(now time.Time) {
+	o.log += fmt.Sprintf("%v upto %v %v; ", o.trigger, sec(now), o.task.Info())
+	n, _, _ := sched.Count(o.trigger, o.from, now, 1e9)
+	o.want += n
+	o.from = now
+}
+
+func ledgerIsWhatWasDue(t *testing.T, rnd *rand.Rand, seed uint64) {
+	k := newKit(t, sched.Config{Workers: 1 + rnd.IntN(4), Replaced: rnd.IntN(3) - 1,
+		Queues:    []sched.Queue{{Capacity: 1 + rnd.IntN(4), Full: []sched.FullPolicy{sched.Reject, sched.DropOldest}[rnd.IntN(2)]}, {Name: "q", Concurrency: 1, Rate: 3}},
+		Resources: []sched.Resource{{Name: "r", N: 1 + rnd.IntN(2)}}, State: new(sched.MemoryState), Guard: new(sched.MemoryGuard)})
+	b := &bodies{rnd: rand.New(rand.NewPCG(seed, 5))}
+	var all []*owed
+	for i := range 2 + rnd.IntN(6) {
+		j := randomJob(rnd, fmt.Sprint(i))
+		j.Do = b.do
+		ctx, cancel := context.WithCancel(t.Context())
+		o := &owed{name: j.Name, trigger: j.Trigger, from: k.clock.Wall(), cancel: cancel}
+		task, err := k.Add(ctx, j)
+		k.ok(err)
+		o.task = task
+		all = append(all, o)
+		defer cancel()
+	}
+	for range 40 {
+		o := all[rnd.IntN(len(all))]
+		switch rnd.IntN(12) {
+		case 0, 1, 2, 3:
+			k.clock.Advance(upTo(rnd, 1500*time.Millisecond))
+		case 4:
+			k.clock.Stall(upTo(rnd, 10*time.Second))
+		case 5, 6:
+			b.endOne(rnd)
+		case 7:
+			o.task.Pause()
+		case 8:
+			o.task.Resume()
+		case 9:
+			_ = o.task.Run(t.Context())
+		case 10:
+			if rnd.IntN(4) == 0 && !o.ended {
+				o.ended = true
+				o.upto(k.clock.Wall())
+				o.task.Cancel()
+			}
+		default:
+			if rnd.IntN(2) == 0 && !o.ended {
+				o.upto(k.clock.Wall())
+				o.trigger = randomTrigger(rnd)
+				k.ok(o.task.Reschedule(o.trigger))
+			}
+		}
+		k.clock.Advance(0)
+		for range 30 { // workers have their turn
+			runtime.Gosched()
+		}
+	}
+	for _, o := range all {
+		if !o.ended {
+			o.upto(k.clock.Wall())
+		}
+	}
+	b.endAll()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := k.Close(ctx); err != nil && !errors.As(err, new(*sched.OrphansError)) { // who were told to end a moment ago
+		t.Errorf("seed %d: %v", seed, err)
+	}
+	k.until(func(st sched.Stats) bool { return st.Workers == 0 })
+	k.settle() // their lines are told
+	total := uint64(0)
+	for _, o := range all {
+		got := k.count(func(l sched.Line) bool { return l.Job == o.name && !l.Manual })
+		total += o.want
+		if got != o.want {
+			t.Errorf("seed %d: task %s: %d of %d instants: %s\n%s", seed, o.name, got, o.want, k.told(o.name), o.log)
+		}
+	}
+	if st := k.Stats(); st.Workers != 0 || st.Waiting != 0 || st.Retrying != 0 || st.Tasks != 0 || st.Lost != 0 || st.Resources[0].Free != st.Resources[0].N {
+		t.Errorf("seed %d: %+v", seed, st)
+	}
+}
+
+func randomTrigger(rnd *rand.Rand) sched.Trigger {
+	every := sched.Every{Period: 50*time.Millisecond + upTo(rnd, 2*time.Second), Jitter: 40 * time.Millisecond, Seed: fmt.Sprint(rnd.Uint32())}
+	if rnd.IntN(3) == 0 {
+		return struct{ sched.Trigger }{every} // on the wall clock, and cannot count
+	}
+	return every
+}
+
+func randomJob(rnd *rand.Rand, name string) sched.Job {
+	j := sched.Job{Name: name, Trigger: randomTrigger(rnd), Queue: []string{"", "q"}[rnd.IntN(2)],
+		Priority:  sched.Priority(rnd.IntN(4) - 1),
+		Timeout:   upTo(rnd, time.Second) * time.Duration(rnd.IntN(2)),
+		Deadline:  upTo(rnd, 3*time.Second) * time.Duration(rnd.IntN(2)),
+		Grace:     1 + upTo(rnd, time.Second),
+		Overlap:   sched.Overlap{Policy: sched.OverlapPolicy(rnd.IntN(5)), Most: 1 + rnd.IntN(4)},
+		Misfire:   sched.Misfire{Policy: sched.MisfirePolicy(rnd.IntN(3)), Most: 1 + rnd.IntN(5), Window: upTo(rnd, 20*time.Second), After: upTo(rnd, time.Second)},
+		Retry:     sched.Retry{Tries: rnd.IntN(4), First: upTo(rnd, time.Second)},
+		Orphan:    sched.OrphanPolicy(rnd.IntN(2)),
+		Reentrant: rnd.IntN(3) == 0, Guarded: rnd.IntN(3) == 0}
+	j.Durable = rnd.IntN(3) == 0 && j.Overlap.Policy != sched.Allow
+	if rnd.IntN(2) == 0 {
+		j.Needs = []sched.Need{{Resource: "r"}}
+	}
+	return j
+}
+
+// bodies end at once, fail, panic, or go on until they are told, whether or not
+// their context has ended.
+type bodies struct {
+	mu   sync.Mutex
+	rnd  *rand.Rand
+	open []chan struct{}
+	over bool
+}
+
+func (b *bodies) do(ctx context.Context, f sched.Fire) error {
+	b.mu.Lock()
+	how, end := b.rnd.IntN(8), make(chan struct{})
+	if b.over {
+		how = 0
+	}
+	if how >= 4 {
+		b.open = append(b.open, end)
+	}
+	b.mu.Unlock()
+	switch how {
+	case 0, 1:
+		return nil
+	case 2:
+		return errors.New("no")
+	case 3:
+		panic("no")
+	case 4:
+		<-end // deaf
+		return nil
+	}
+	select {
+	case <-end:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (b *bodies) endOne(rnd *rand.Rand) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.open) > 0 {
+		i := rnd.IntN(len(b.open))
+		close(b.open[i])
+		b.open = append(b.open[:i], b.open[i+1:]...)
+	}
+}
+
+func (b *bodies) endAll() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.over = true
+	for _, c := range b.open {
+		close(c)
+	}
+	b.open = nil
+}
+
+func upTo(rnd *rand.Rand, d time.Duration) time.Duration { return time.Duration(rnd.Int64N(int64(d))) }
