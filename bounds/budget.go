@@ -2,11 +2,12 @@ package bounds
 
 // budget counts descriptors. It has no lock.
 //
-//	0                                             capacity      limit
-//	├── untracked ──┬── taken, by class ──┬─ free ─┬ admin's ┬ reserve ┤
-//	                                      └──────────────────┘
-//	                                         above mark: for those below their share
+//	0                                              capacity    limit
+//	├── untracked ──┬── taken, by class ──┬─ free ─┬─ kept ─┬─ reserve ─┤
+//	                                      └────────┘
+//	                                        above mark: for those below their share
 //
+// Kept are the shares of admin and farewell, as far as they do not use them.
 // Untracked are those that nobody took here and the kernel knows of. The reserve
 // is for what they become between two looks at its count: a log that is opened
 // anew, a name that is looked up.
@@ -41,17 +42,26 @@ func (b *budget) load(n int) float64 { return float64(n) / float64(b.capacity) }
 
 // may reports whether class c may have one more.
 func (b *budget) may(c Class) bool {
-	n := b.inUse() + 1
-	if c == Admin {
-		return n <= b.capacity || b.used[c] < b.shares[c] && n <= b.limit
-	}
-	switch kept := max(b.shares[Admin]-b.used[Admin], 0); {
-	case n > b.capacity-kept:
+	n, within := b.inUse()+1, b.used[c] < b.shares[c]
+	switch {
+	case (c == Admin || c == Farewell) && within:
+		return n <= b.limit
+	case c == Farewell || n > b.capacity-b.kept(c):
 		return false
-	case n <= b.mark:
+	case c == Admin || n <= b.mark:
 		return true
 	}
-	return b.used[c] < b.shares[c]
+	return within
+}
+
+// kept is how many are left for others than c alone.
+func (b *budget) kept(c Class) (n int) {
+	for _, k := range keeps {
+		if k != c {
+			n += max(b.shares[k]-b.used[k], 0)
+		}
+	}
+	return n
 }
 
 // force counts one whatever there is.

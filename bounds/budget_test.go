@@ -33,12 +33,12 @@ func TestReserve(t *testing.T) {
 // TestBorrowing: alone, a class gets more than its share, up to the mark. Above
 // it the others have theirs, as far as there are any; and admin always.
 func TestBorrowing(t *testing.T) {
-	b := defaultBudget(1024) // capacity 960, mark 912; admin 19, client 268, server 432
+	b := defaultBudget(1024) // capacity 960, mark 912; admin 19, farewell 9, client 268, server 432
 	if n := fill(b, Server); n != 912 {
 		t.Errorf("%d connections alone, want 912", n)
 	}
-	if n := fill(b, Client); n != 960-19-912 {
-		t.Errorf("%d of its own connections above the mark, want 29", n)
+	if n := fill(b, Client); n != 960-19-9-912 {
+		t.Errorf("%d of its own connections above the mark, want 20", n)
 	}
 	if n := fill(b, Other); n != 0 {
 		t.Errorf("%d above the capacity", n)
@@ -46,8 +46,11 @@ func TestBorrowing(t *testing.T) {
 	if n := fill(b, Admin); n != 19 {
 		t.Errorf("%d for admin, want 19", n)
 	}
+	if n := fill(b, Farewell); n != 9 {
+		t.Errorf("%d farewells, want 9", n)
+	}
 	b.correct(b.taken + 64) // somebody has opened what was the reserve
-	if b.may(Admin) || b.may(Server) {
+	if b.may(Admin) || b.may(Server) || b.may(Farewell) {
 		t.Error("more than the limit")
 	}
 	for range 5 {
@@ -65,8 +68,11 @@ func TestBorrowing(t *testing.T) {
 	}
 
 	b = defaultBudget(1024)
-	if n := fill(b, Admin); n != 960 {
-		t.Errorf("%d for admin alone, want 960", n)
+	if n := fill(b, Admin); n != 951 {
+		t.Errorf("%d for admin alone, want 951", n)
+	}
+	if n := fill(b, Farewell); n != 9 {
+		t.Errorf("%d farewells beside admin, want 9", n)
 	}
 
 	// What nobody took counts as well.
@@ -86,6 +92,19 @@ func TestBorrowing(t *testing.T) {
 	}
 }
 
+// promised is may in other words.
+func promised(b *budget, c Class) bool {
+	next := b.inUse() + 1
+	ofAdmin, ofFarewell := max(b.shares[Admin]-b.used[Admin], 0), max(b.shares[Farewell]-b.used[Farewell], 0)
+	switch c {
+	case Admin:
+		return ofAdmin > 0 && next <= b.limit || ofAdmin == 0 && next+ofFarewell <= b.capacity
+	case Farewell:
+		return ofFarewell > 0 && next <= b.limit
+	}
+	return next+ofAdmin+ofFarewell <= b.capacity && (next <= b.mark || b.used[c] < b.shares[c])
+}
+
 // TestBudgetAtRandom against what it promises, at any limit and with any shares.
 func TestBudgetAtRandom(t *testing.T) {
 	seed := rand.Uint64()
@@ -94,7 +113,7 @@ func TestBudgetAtRandom(t *testing.T) {
 	for range 200 {
 		limit := 8 + r.IntN(2000)
 		var b budget
-		b.resize(limit, reserveOf(limit), 0.5+r.Float64()/2, Shares{r.Float64() / 10, r.Float64() / 3, r.Float64() / 3, r.Float64() / 3, 0})
+		b.resize(limit, reserveOf(limit), 0.5+r.Float64()/2, Shares{r.Float64() / 10, r.Float64() / 3, r.Float64() / 3, r.Float64() / 3, 0, r.Float64() / 20})
 		var held []Class
 		for range 3000 {
 			switch c := Class(1 + r.IntN(Classes-1)); r.IntN(10) {
@@ -107,10 +126,8 @@ func TestBudgetAtRandom(t *testing.T) {
 					held = slices.Delete(held, i, i+1)
 				}
 			default:
-				n, room := b.inUse(), b.capacity-max(b.shares[Admin]-b.used[Admin], 0)
 				may := b.may(c)
-				if may != (n+1 <= room && (n+1 <= b.mark || b.used[c] < b.shares[c])) && c != Admin ||
-					c == Admin && may != (n+1 <= b.capacity || b.used[c] < b.shares[c] && n+1 <= limit) {
+				if may != promised(&b, c) {
 					t.Fatalf("%s: %v with %+v", c, may, b)
 				}
 				if may {

@@ -23,7 +23,8 @@
 //	Normal    nothing
 //	Shed      new streams: Admit refuses them, and says when to come back
 //	Critical  new connections: their listeners wait
-//	Hard      own connections, files: all but what shows how the process is
+//	Hard      own connections, files: all but what shows how the process is, and
+//	          connections that are told that they are not let in
 //
 // The way up may leave out states, the way down does not: each must have been
 // calm for its time, counted anew. So it takes a load that goes away for good 25 s

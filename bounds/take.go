@@ -43,7 +43,7 @@ func (b *Bounds) Give(c Class) {
 
 // known is the class that c is counted as.
 func (c Class) known() Class {
-	if c == 0 || c > Other {
+	if c == 0 || int(c) >= Classes {
 		return Other
 	}
 	return c

@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/weir-go/weir/bounds"
 	"github.com/weir-go/weir/internal/sock"
 	"github.com/weir-go/weir/poller"
 	"github.com/weir-go/weir/timer"
@@ -25,7 +26,9 @@ type acceptor struct {
 	// Owned by the loop.
 	backoff time.Duration // 0: not parked
 	retry   timer.Timer
-	queued  bool // accept is posted to go on in the next turn
+	queued  bool       // accept is posted to go on in the next turn
+	told    int        // connections that had their farewell, since the last rest
+	rest    timer.Time // none has before that
 
 	mu sync.Mutex // guards fd against Close while it is used
 	fd int        // -1 once closed
@@ -95,37 +98,34 @@ func (a *acceptor) accept(l *loop) {
 
 // one takes one connection; false when that was all for now.
 func (a *acceptor) one(l *loop) bool {
-	rt, class := a.ln.rt, a.ln.class
-	if err := rt.take(class); err != nil {
-		a.bounded(l, err)
-		return false
+	class := a.ln.class
+	if err := a.ln.rt.take(class); err != nil {
+		return a.bounded(l, err)
 	}
-	var peer sock.Peer
-	a.mu.Lock()
-	fd, errno := -1, syscall.EBADF
-	if a.fd >= 0 {
-		fd, errno = sock.Accept(a.fd, &peer)
+	fd, peer, more := a.take(l, class)
+	if fd >= 0 {
+		a.deal(l, fd, peer, class)
 	}
-	closed := a.fd < 0
-	a.mu.Unlock()
-	if errno != 0 {
-		rt.give(class)
-		return !closed && a.failed(l, errno)
-	}
-	a.unparked()
-	a.deal(l, fd, peer)
-	return true
+	return more
 }
 
-// bounded waits until the bounds let connections in again. In the worst case
-// that is long, and who waits hears so.
-func (a *acceptor) bounded(l *loop, err error) {
-	l.count.refBounds++
-	a.refused(err)
-	if a.ln.rt.hard() {
-		a.answer(l)
+// take accepts a connection whose descriptor is counted; fd is negative when
+// there is none, and the descriptor given back.
+func (a *acceptor) take(l *loop, class bounds.Class) (fd int, peer sock.Peer, more bool) {
+	a.mu.Lock()
+	if a.fd < 0 {
+		a.mu.Unlock()
+		a.ln.rt.give(class)
+		return -1, peer, false
 	}
-	a.park(l)
+	fd, errno := sock.Accept(a.fd, &peer)
+	a.mu.Unlock()
+	if errno != 0 {
+		a.ln.rt.give(class)
+		return -1, peer, a.failed(l, errno)
+	}
+	a.unparked()
+	return fd, peer, true
 }
 
 // failed does what an error of accept(2) asks for; true when the next attempt
@@ -170,17 +170,19 @@ func passing(errno syscall.Errno) bool {
 }
 
 // deal gives an accepted socket to a loop.
-func (a *acceptor) deal(l *loop, fd int, peer sock.Peer) {
+func (a *acceptor) deal(l *loop, fd int, peer sock.Peer, class bounds.Class) {
 	ln := a.ln
 	if n := ln.open.Add(1); ln.max > 0 && n > ln.max || ln.rt.join() != nil {
 		ln.open.Add(-1)
 		l.count.refLimit++
-		ln.rt.closeFD(fd, ln.class)
+		ln.rt.closeFD(fd, class)
 		a.refused(ErrLimit)
 		return
 	}
-	ln.accepted.Add(1)
-	l.count.accepted++
+	if class != bounds.Farewell {
+		ln.accepted.Add(1)
+		l.count.accepted++
+	}
 	to := l
 	switch ln.balance {
 	case RoundRobin:
@@ -190,37 +192,46 @@ func (a *acceptor) deal(l *loop, fd int, peer sock.Peer) {
 	}
 	to.conns.Add(1)
 	if to == l {
-		ln.adopt(l, fd, peer)
+		ln.adopt(l, fd, peer, class)
 		return
 	}
 	lost := func() {
-		ln.rt.closeFD(fd, ln.class)
+		ln.rt.closeFD(fd, class)
 		to.conns.Add(-1)
 		ln.open.Add(-1)
 		ln.rt.part()
 	}
-	if to.send(task{run: func() { ln.adopt(to, fd, peer) }, lost: lost}, 0) != nil {
+	if to.send(task{run: func() { ln.adopt(to, fd, peer, class) }, lost: lost}, 0) != nil {
 		lost()
 	}
 }
 
 // adopt makes a connection of an accepted socket. On its loop.
-func (ln *Listener) adopt(l *loop, fd int, peer sock.Peer) {
+func (ln *Listener) adopt(l *loop, fd int, peer sock.Peer, class bounds.Class) {
 	if ln.options && !ln.addr.IsUnix() {
 		setOptions(fd, &ln.set.Options)
 	}
-	c := newConn(l, fd, ln.class, peer, ln.set)
+	serve, set := ln.serve, ln.set
+	if class == bounds.Farewell {
+		serve, set = ln.farewell, ln.lastSet
+	}
+	c := newConn(l, fd, class, peer, set)
 	c.ln = ln
-	l.open(c, ln.serve)
+	l.open(c, serve)
 }
 
-// park waits for descriptors or memory.
+// park waits for descriptors or memory, longer each time.
 func (a *acceptor) park(l *loop) {
+	pause := min(max(2*a.backoff, backoffMin), backoffMax)
+	a.parkUntil(l, l.now.Add(pause), pause)
+}
+
+func (a *acceptor) parkUntil(l *loop, when timer.Time, backoff time.Duration) {
 	if a.backoff == 0 {
 		a.ln.rt.parked.Add(1)
 	}
-	a.backoff = min(max(2*a.backoff, backoffMin), backoffMax)
-	l.heap.Set(&a.retry, l.now.Add(a.backoff))
+	a.backoff = backoff
+	l.heap.Set(&a.retry, when)
 }
 
 func (a *acceptor) unparked() {

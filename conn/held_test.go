@@ -157,12 +157,12 @@ func TestWhatIsCounted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	used(0, 0, 0, 0, 0)
+	used(0, 0, 0, 0, 0, 0)
 	c, err := rt.Dial(soonest(t), ln.Addr(), echoes)
 	if err != nil {
 		t.Fatal(err)
 	}
-	used(0, 1, 0, 1, 0)
+	used(0, 1, 0, 1, 0, 0)
 	fds, err := sock.Pair()
 	if err != nil {
 		t.Fatal(err)
@@ -170,9 +170,9 @@ func TestWhatIsCounted(t *testing.T) {
 	if _, err := rt.Adopt(fds[0], Options{}, echoes); err != nil {
 		t.Fatal(err)
 	}
-	used(0, 1, 1, 1, 0)
+	used(0, 1, 1, 1, 0, 0)
 	sock.Close(fds[1])
-	used(0, 1, 0, 1, 0)
+	used(0, 1, 0, 1, 0, 0)
 
 	out := make(chan int, 1)
 	err = c.Post(func(c *Conn) {
@@ -186,9 +186,9 @@ func TestWhatIsCounted(t *testing.T) {
 		t.Fatal(err)
 	}
 	fd := receive(t, "the descriptor", out)
-	used(0, 0, 0, 1, 0)
+	used(0, 0, 0, 1, 0, 0)
 	sock.Close(fd)
-	used(0, 0, 0, 0, 0)
+	used(0, 0, 0, 0, 0, 0)
 }
 
 // TestKernelsRefusalIsPassedOn: what accept and socket say the bounds hear, and
@@ -248,4 +248,83 @@ func TestLoadsAreWatched(t *testing.T) {
 	rt.Close()
 	soon(t, "nothing to be watched", func() bool { return load(bounds.Goroutines) == 0 })
 	rt.working.Add(-3)
+}
+
+// turnedAway is a Farewell: it says so, and closes.
+func turnedAway(c *Conn) Handler {
+	c.Write([]byte("busy"))
+	c.Close()
+	return funcs{}
+}
+
+// TestFarewell: who is not let in hears so, a few at a time and in Hard too, and
+// those who were let in go on.
+func TestFarewell(t *testing.T) {
+	for _, state := range []bounds.State{bounds.Critical, bounds.Hard} {
+		t.Run(state.String(), func(t *testing.T) {
+			b := quick(t)
+			rt := running(t, Config{Bounds: b})
+			ln, err := ListenConfig{Farewell: turnedAway}.Listen(rt, loopback, echoes)
+			if err != nil {
+				t.Fatal(err)
+			}
+			in := dial(t, ln.Addr())
+			mustAsk(t, in, "in")
+			leave := occupy(t, b, state)
+			const peers = 3 * farewells
+			var all sync.WaitGroup
+			for range peers {
+				all.Go(func() {
+					nc, err := net.Dial("tcp", ln.Addr().String())
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					defer nc.Close()
+					nc.SetDeadline(time.Now().Add(patient))
+					io.WriteString(nc, "what the peer sends without waiting")
+					if p, err := io.ReadAll(nc); err != nil || string(p) != "busy" {
+						t.Errorf("heard %q, %v", p, err)
+					}
+				})
+			}
+			all.Wait()
+			mustAsk(t, in, "still in")
+			soon(t, "the farewells to be over", func() bool { return ln.Conns() == 1 })
+			if s := rt.Stats(); s.Farewells != peers || s.Accepted != 1 || s.RefusedBounds == 0 {
+				t.Errorf("%d farewells, %d accepted, parked %d times", s.Farewells, s.Accepted, s.RefusedBounds)
+			}
+			leave()
+			soon(t, "the way back", func() bool { return b.Verdict().State < bounds.Critical })
+			mustAsk(t, dial(t, ln.Addr()), "in again")
+		})
+	}
+}
+
+// TestFarewellsAreBounded: not more than so many before the listener rests, nor
+// more at once than their share; and one whose Serve does not end it ends.
+func TestFarewellsAreBounded(t *testing.T) {
+	b := quick(t)
+	r := newRig(t, Config{Bounds: b})
+	closed := 0
+	a := acceptorOf(r, ListenConfig{Farewell: func(c *Conn) Handler {
+		return funcs{closed: func(_ *Conn, err error) {
+			if closed++; closed <= farewells && err != ErrIdle {
+				t.Errorf("closed with %v", err)
+			}
+		}}
+	}}, echoes)
+	occupy(t, b, bounds.Critical)
+	for range farewells + 3 {
+		r.connect(a)
+	}
+	r.settle()
+	if n := a.ln.Conns(); n != farewells || a.backoff == 0 || a.rest <= r.l.now {
+		t.Errorf("%d were told, %v to the next try, rest until %d at %d", n, a.backoff, a.rest, r.l.now)
+	}
+	r.l.heap.Advance(r.l.now.Add(farewellGrace)) // passes for those, and for the rest
+	if closed != farewells {
+		t.Errorf("%d of %d have ended", closed, farewells)
+	}
+	soon(t, "the others are told", func() bool { r.settle(); return a.ln.Conns() == 3 })
 }

@@ -30,6 +30,13 @@ type ListenConfig struct {
 	UnixMode uint32       // permission bits of a Unix socket's file. 0: by umask
 	MaxConns int          // of this listener, open at once. 0: no limit but the Runtime's
 	Class    bounds.Class // that Config.Bounds counts its connections as. 0: bounds.Server
+
+	// Farewell gets connections that Config.Bounds does not let in, a few at a
+	// time and 160 a second at most, to tell their peers so and Close them;
+	// after 5 s without a byte they are closed all the same. They count in
+	// MaxConns. nil: all wait in the kernel's queue until there is room, or are
+	// reset when nothing is left.
+	Farewell Serve
 }
 
 // Listener accepts connections for a Serve.
@@ -41,6 +48,8 @@ type Listener struct {
 	balance  Balance
 	max      int64
 	class    bounds.Class // of the connections
+	farewell Serve        // of those that are not let in, or nil
+	lastSet  *settings    // theirs
 	options  bool         // accepted sockets have not inherited their options
 	accepts  []*acceptor
 	open     atomic.Int64 // connections
@@ -130,10 +139,12 @@ func (lc ListenConfig) Adopt(rt *Runtime, fd int, serve Serve) (*Listener, error
 func (lc ListenConfig) listener(rt *Runtime, serve Serve) *Listener {
 	ln := &Listener{
 		rt: rt, serve: serve, done: make(chan struct{}), balance: lc.Balance, max: int64(lc.MaxConns),
-		class:   classOr(lc.Class, bounds.Server),
-		set:     &settings{lc.Options.over(rt.cfg.Options)},
-		options: !sock.AcceptInherits,
+		class:    classOr(lc.Class, bounds.Server),
+		farewell: lc.Farewell,
+		set:      &settings{lc.Options.over(rt.cfg.Options)},
+		options:  !sock.AcceptInherits,
 	}
+	ln.lastSet = farewellOf(ln.set.Options)
 	if ln.balance == Auto {
 		ln.balance = RoundRobin
 	}

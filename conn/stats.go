@@ -31,6 +31,7 @@ type Stats struct {
 	RefusedMemory   uint64 // ENOBUFS, ENOMEM: likewise
 	RefusedLimit    uint64 // MaxConns: closed at once
 	RefusedBounds   uint64 // Config.Bounds: the listener was parked. Times, not peers: those wait
+	Farewells       uint64 // told that they are not let in, see ListenConfig.Farewell
 	RefusedShutdown uint64
 	RefusedHandler  uint64 // Serve returned nil
 	AcceptErrors    uint64 // others, such as ECONNABORTED
@@ -99,7 +100,7 @@ type counts struct {
 	lingered, lingerTime          uint64
 	lingerBytes, lingerFull       uint64
 	refFDs, refMemory, refLimit   uint64
-	refBounds                     uint64
+	refBounds, farewells          uint64
 	refShutdown, refHandler, refs uint64
 }
 
@@ -169,6 +170,7 @@ func (t *counts) add(c *counts) {
 	t.refMemory += c.refMemory
 	t.refLimit += c.refLimit
 	t.refBounds += c.refBounds
+	t.farewells += c.farewells
 	t.refShutdown += c.refShutdown
 	t.refHandler += c.refHandler
 	t.refs += c.refs
@@ -229,6 +231,7 @@ func (l *loop) statsInto(s *Stats) {
 	s.RefusedMemory += t.refMemory
 	s.RefusedLimit += t.refLimit
 	s.RefusedBounds += t.refBounds
+	s.Farewells += t.farewells
 	s.RefusedShutdown += t.refShutdown
 	s.RefusedHandler += t.refHandler
 	s.AcceptErrors += t.refs

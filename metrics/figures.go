@@ -57,6 +57,8 @@ var figures = []figure{
 		func(s *conn.Stats) float64 { return float64(s.RefusedLimit) }},
 	{count, "accepts_refused_total", "bounds", "",
 		func(s *conn.Stats) float64 { return float64(s.RefusedBounds) }},
+	{count, "accepts_refused_total", "farewell", "",
+		func(s *conn.Stats) float64 { return float64(s.Farewells) }},
 	{count, "accepts_refused_total", "memory", "",
 		func(s *conn.Stats) float64 { return float64(s.RefusedMemory) }},
 	{count, "accepts_refused_total", "shutdown", "",
