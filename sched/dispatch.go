@@ -103,8 +103,18 @@ func (s *Scheduler) pop(now timer.Time) bool {
 	return len(s.due) > 0
 }
 
-// decide asks the trigger. Not locked.
+// decide says what is to become of it. Not locked.
 func (d *due) decide(now Instant) {
+	if p := d.spec.period; p > 0 && d.at+Instant(p) > now && d.flags&(resync|lapsed|gone) == 0 &&
+		now-d.at <= Instant(time.Second) && d.spec.Misfire.After == 0 {
+		d.plan = plan{run: d.at, next: d.at + Instant(p), after: max(time.Second, p/10)} // as nearly always
+		return
+	}
+	d.ask(now)
+}
+
+// ask asks the trigger.
+func (d *due) ask(now Instant) {
 	defer func() {
 		if v := recover(); v != nil {
 			d.plan = plan{panicked: true, panickedBy: v}

@@ -2,14 +2,6 @@ package sched
 
 import "github.com/weir-go/weir/timer"
 
-// allowed is how many runs of a task may be under way at once.
-func (x *spec) allowed() int {
-	if x.Overlap.Policy == Allow {
-		return x.Overlap.Most
-	}
-	return 1
-}
-
 // fire is a task's occasion: a run, if what is under way lets it. Locked.
 //
 //	                 nothing under way ──► admit

@@ -78,7 +78,7 @@ func (s *Scheduler) replan(t *Task, trigger Trigger, next Instant) (done bool, e
 		return false, nil
 	}
 	x := *t.spec
-	x.Trigger, x.steady = trigger, steady(trigger)
+	x.Trigger, x.steady, x.period = trigger, steady(trigger), grid(trigger)
 	t.spec = &x
 	t.gen++
 	t.flags &^= behind | catching | lapsed

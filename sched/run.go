@@ -1,7 +1,6 @@
 package sched
 
 import (
-	"context"
 	"errors"
 	"time"
 
@@ -56,8 +55,7 @@ type progress struct {
 
 	began  timer.Time // of the last try
 	tries  int
-	ctx    context.Context
-	cancel context.CancelCauseFunc
+	ctx    *runContext
 	stop   Reason // why its context was ended, NoReason if it was not
 	err    error  // of the last try
 	reason Reason // why there is one
@@ -78,8 +76,7 @@ func (t *Task) newRun(o occasion) *run {
 	r := l.spare
 	if r == nil {
 		r = new(run)
-		r.timer.Init((*runTimer)(r))
-		r.place.r, r.age.r = r, r
+		r.init()
 	} else {
 		l.spare = nil
 	}
@@ -87,8 +84,13 @@ func (t *Task) newRun(o occasion) *run {
 	return r
 }
 
+func (r *run) init() {
+	r.timer.Init((*runTimer)(r))
+	r.place.r, r.age.r = r, r
+}
+
 // level is where the run stands among those of its kind.
-func (r *run) level() int { return int(r.spec.Priority - Low) }
+func (r *run) level() int { return r.spec.level }
 
 // claims is what the run takes at a gate.
 func (r *run) claims(g *gate) int {
@@ -148,34 +150,15 @@ func (s *Scheduler) begin(r *run, now timer.Time) {
 	s.count.Tries++
 	s.executing++
 	r.spec.queue.running++
-	parent := r.task.parent
-	if parent.Done() != nil { // the group says when it ends
-		parent = context.WithoutCancel(parent)
+	s.stop(r.task.id, &r.timer) // of the deadline to begin by
+	r.ctx = &runContext{parent: r.task.parent}
+	if !r.spec.bounded {
+		return
 	}
-	r.ctx, r.cancel = context.WithCancelCause(parent)
 	if end := r.limit(now); end != timer.Never {
-		r.ctx = &limited{r.ctx, s.clock.Wall().Add(end.Sub(now))}
+		r.ctx.until = int64(s.bases.wall.instant(end))
 		s.set(r.task.id, &r.timer, end)
-	} else {
-		s.stop(r.task.id, &r.timer)
 	}
-}
-
-// limited is a context with a deadline that the Scheduler's clock keeps.
-type limited struct {
-	context.Context
-	end time.Time
-}
-
-func (l *limited) Deadline() (time.Time, bool) { return l.end, true }
-
-// Err is what package context would say of a deadline that has passed.
-func (l *limited) Err() error {
-	err := l.Context.Err()
-	if err != nil && errors.Is(context.Cause(l.Context), ErrTimeout) {
-		return context.DeadlineExceeded
-	}
-	return err
 }
 
 // halt ends the context of a run that executes. Locked.
@@ -184,7 +167,7 @@ func (s *Scheduler) halt(r *run, why Reason, cause error, grace time.Duration, n
 		return
 	}
 	r.stop = why
-	r.cancel(cause)
+	r.ctx.end(cause)
 	s.set(r.task.id, &r.timer, now.Add(grace))
 }
 
@@ -312,7 +295,7 @@ func (s *Scheduler) leave(r *run, now timer.Time) {
 	if t.live.take(r) {
 		s.settled(t, now)
 	}
-	r.ctx, r.cancel, r.waits, r.err = nil, nil, nil, nil
+	r.ctx, r.waits, r.err = nil, nil, nil
 	t.live.spare = r
 	if t.flags&gone != 0 {
 		s.reuse(t)

@@ -200,7 +200,11 @@ func (s *Scheduler) specify(j Job) (*spec, error) {
 			return nil, err
 		}
 	}
-	x := &spec{Job: j, steady: j.Trigger == nil || steady(j.Trigger)}
+	x := &spec{Job: j, steady: j.Trigger == nil || steady(j.Trigger), period: grid(j.Trigger), allowed: 1,
+		level: int(j.Priority - Low), asks: j.Durable || j.Guarded, bounded: j.Timeout > 0 || j.Deadline > 0}
+	if j.Overlap.Policy == Allow {
+		x.allowed = j.Overlap.Most
+	}
 	if x.queue = s.queues[j.Queue]; x.queue == nil {
 		return nil, config("job %q: no queue %q", j.Name, j.Queue)
 	}
@@ -232,7 +236,7 @@ func (s *Scheduler) Add(ctx context.Context, j Job) (*Task, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := s.newTask(ctx, x, j.Do)
+	t := s.newRegular(ctx, x)
 	prev := s.present(x.steady)
 	var cut Mark
 	if j.Durable {
@@ -282,6 +286,16 @@ func (s *Scheduler) newTask(ctx context.Context, x *spec, do Body) *Task {
 	t := &Task{sched: s, spec: x, do: do, parent: ctx}
 	t.timer.Init((*taskTimer)(t))
 	return t
+}
+
+// newRegular makes a task that is going to fire more than once.
+func (s *Scheduler) newRegular(ctx context.Context, x *spec) *Task {
+	r := &regular{Task: Task{sched: s, spec: x, do: x.Do, parent: ctx}}
+	r.timer.Init((*taskTimer)(&r.Task))
+	r.run.init()
+	r.live.spare = &r.run
+	r.Task.live = &r.live
+	return &r.Task
 }
 
 // enroll takes a task in. Locked.

@@ -43,13 +43,37 @@ const (
 	resync         // the clock was set back far: ask the trigger again, from the present
 )
 
-// spec is what Add has made of a Job. Many one-shots share one.
+// spec is what Add has made of a Job. Many one-shots share one. What each fire
+// looks at comes first, to be on few cache lines.
 type spec struct {
+	period  time.Duration // of a trigger that is a plain grid, else 0
+	queue   *queue
+	series  *series
+	claims  []claim // the queue's gate, then those of Needs
+	allowed int     // runs under way at once
+	level   int     // of priority, from 0
+	steady  bool
+	asks    bool // State or Guard
+	bounded bool // by Timeout or Deadline
+
 	Job
-	queue  *queue
-	claims []claim // the queue's gate, then those of Needs
-	series *series
-	steady bool
+}
+
+// grid is the distance between the instants of a trigger if that never changes,
+// so that it need not be asked: every instant is one period after that before.
+func grid(t Trigger) time.Duration {
+	if e, ok := t.(Every); ok && e.Jitter == 0 {
+		return e.Period
+	}
+	return 0
+}
+
+// regular is a task with what it needs to run once at a time, side by side in
+// memory.
+type regular struct {
+	Task
+	live live
+	run  run
 }
 
 // live is what a task needs from its first fire on. It belongs to the
@@ -65,7 +89,7 @@ type live struct {
 }
 
 // busy reports whether as many runs are under way as may be.
-func (t *Task) busy() bool { return t.live != nil && len(t.live.runs) >= t.spec.allowed() }
+func (t *Task) busy() bool { return t.live != nil && len(t.live.runs) >= t.spec.allowed }
 
 func (l *live) add(r *run) { l.runs = append(l.runs, r) }
 

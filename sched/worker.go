@@ -127,7 +127,7 @@ func (s *Scheduler) back(r *run, why Reason, err error) timer.Time {
 			now = s.clock.Now()
 		}
 	}
-	r.cancel(context.Canceled) // what the body has derived from it ends, too
+	r.ctx.end(context.Canceled) // what the body has derived from it ends, too
 	s.returned(r, now)
 	if again {
 		s.rest(r, now)
@@ -192,7 +192,7 @@ func (r *run) shut(now timer.Time) *gate {
 func (s *Scheduler) try(r *run) (Reason, error) {
 	f := Fire{Job: r.spec.Name, Instant: r.instant, First: r.first, Missed: r.missed, Try: r.tries,
 		Again: r.again, Manual: r.manual}
-	if (r.spec.Guarded || r.spec.Durable) && !r.manual {
+	if r.spec.asks && !r.manual {
 		fence, why, err := s.claim(r)
 		if err != nil {
 			return why, err
