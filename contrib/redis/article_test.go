@@ -2,10 +2,6 @@ package redis_test
 
 import (
 	"context"
-	"fmt"
-	"math/rand/v2"
-	"sync"
-	"sync/atomic"
 	"testing"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -50,35 +46,15 @@ func (a article) Finish(ctx context.Context, name string, _ idem.Hold, _ idem.Fi
 	return idem.OK, a.client.Set(ctx, name, "0|done", 0).Err()
 }
 
-// TestArticle is the control of TestStorm: without any fault, the same callers
-// asking for the same keys by that script do everything several times, and the
-// count of effects shows it.
+// TestArticle is the control of TestStorm: the same callers, the same ledger, and
+// nothing goes wrong, but they ask by that script. Each of them does everything.
 func TestArticle(t *testing.T) {
 	srv := startServer(t)
 	client := goredis.NewClient(&goredis.Options{Addr: srv.Addr})
 	defer client.Close()
-	c := &idem.Client{Store: article{client: client}}
-	effects := make([]atomic.Int32, 50)
-	var wg sync.WaitGroup
-	for range 8 {
-		wg.Go(func() {
-			for _, i := range rand.Perm(len(effects)) {
-				_, err := c.Do(bg, idem.Key{Operation: "article", ID: fmt.Sprint(i)}, nil, redo,
-					func(context.Context, *idem.Attempt) ([]byte, error) {
-						effects[i].Add(1)
-						return nil, nil
-					})
-				if err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	wg.Wait()
-	total := int32(0)
-	for i := range effects {
-		total += effects[i].Load()
-	}
-	t.Logf("%d effects for %d keys", total, len(effects))
-	check(t, total == 8*int32(len(effects)), "effects", total)
+	s := newStorm(t, 50, func(int) idem.Store { return article{client: client} })
+	s.blow(t)
+	total := len(s.lines(t))
+	t.Logf("%d effects for %d keys", total, s.keys)
+	check(t, total == 32*s.keys, "effects", total)
 }

@@ -148,6 +148,7 @@ func weather(_ bool, b []byte) verdict {
 }
 
 func newStorm(t *testing.T, keys int, store func(i int) idem.Store) *storm {
+	t.Helper()
 	f, err := os.Create(filepath.Join(t.TempDir(), "ledger"))
 	ok(t, err)
 	t.Cleanup(func() { f.Close() })

@@ -24,6 +24,9 @@ import (
 // The tests of this file have workers in processes of their own: this test
 // program, started again.
 func TestMain(m *testing.M) {
+	if broken := os.Getenv("REDIS_MUTATION"); broken != "" && broken != "article" {
+		redis.Mutate(broken)
+	}
 	switch place := os.Getenv("REDIS_WORKER"); place {
 	case "":
 	case "order":

@@ -79,8 +79,10 @@ func (r *room) begin(c idem.Claim, want idem.Answer) idem.Grant {
 }
 
 // beginUntil claims until the answer is want: once a lease or retention is over.
+// Until then it stays what it is.
 func (r *room) beginUntil(c idem.Claim, want idem.Answer) idem.Grant {
 	r.Helper()
+	var before idem.Answer
 	for r.ctx.Err() == nil {
 		g, err := r.store.Begin(r.ctx, r.name, c)
 		if err != nil {
@@ -88,6 +90,12 @@ func (r *room) beginUntil(c idem.Claim, want idem.Answer) idem.Grant {
 		}
 		if g.Answer == want {
 			return g
+		}
+		if before == 0 {
+			before = g.Answer
+		}
+		if g.Answer != before || g.Answer == idem.New || g.Answer == idem.Takeover {
+			r.Fatalf("Begin answers %d and then %d, want %d: %+v", before, g.Answer, want, g)
 		}
 		<-time.After(time.Millisecond)
 	}

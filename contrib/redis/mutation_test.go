@@ -1,0 +1,34 @@
+package redis_test
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"testing"
+
+	"github.com/weir-go/weir/contrib/redis"
+)
+
+// TestMutations: each rule of the scripts is broken in turn, in a process of its
+// own, and the tests notice.
+func TestMutations(t *testing.T) {
+	if os.Getenv("REDIS_MUTATION") != "" {
+		t.Skip("in a mutation")
+	}
+	startServer(t) // or the test is skipped
+	self, err := os.Executable()
+	ok(t, err)
+	for _, name := range redis.Mutations() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := exec.Command(self, "-test.run", "^(TestStore|TestClockSetBack)$/^unix$", "-test.failfast", "-test.timeout", "60s")
+			c.Env = append(os.Environ(), "REDIS_MUTATION="+name)
+			out, err := c.CombinedOutput()
+			var failed *exec.ExitError
+			if !errors.As(err, &failed) {
+				t.Fatalf("nobody noticed (%v):\n%s", err, out)
+			}
+			t.Logf("noticed:\n%.600s", out)
+		})
+	}
+}
