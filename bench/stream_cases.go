@@ -126,7 +126,7 @@ func (b *bench) fan(name string, all []talked, j talkJob, rate int) error {
 		if t.slow {
 			j.Slow = slowOne
 		}
-		j.Lossy = rate > 0 && t.id != "grpc-direct"
+		j.Lossy = rate > 0 && t.command[0] == b.self // a Topic's own default
 		return b.talk(t, j, rate, "cpu_per_delivery")
 	})
 }
