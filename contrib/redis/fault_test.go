@@ -58,9 +58,14 @@ func warm(t testing.TB, c *idem.Client) {
 
 // TestLateReply: one that comes after its caller has left reaches nobody else.
 func TestLateReply(t *testing.T) {
+	t.Run("shared", func(t *testing.T) { lateReply(t, redis.Config{PoolSize: 1}) })
+	t.Run("pooled", func(t *testing.T) { lateReply(t, redis.Config{PoolSize: 1, Pooled: true}) })
+}
+
+func lateReply(t *testing.T, cfg redis.Config) {
 	srv := startServer(t)
 	p := startProxy(t, srv.Addr)
-	s := open(t, p.addr, redis.Config{PoolSize: 1})
+	s := open(t, p.addr, cfg)
 	c := &idem.Client{Store: s}
 	keys := make([]idem.Key, 20)
 	for i := range keys {

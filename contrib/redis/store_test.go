@@ -13,13 +13,16 @@ import (
 	"github.com/weir-go/weir/idem/idemtest"
 )
 
-// TestStore: the contract, over both kinds of socket, on Weir's connections.
+// TestStore: the contract, over both kinds of socket and both ways to use them,
+// on Weir's connections.
 func TestStore(t *testing.T) {
 	srv := startServer(t)
-	for name, addr := range map[string]string{"tcp": srv.Addr, "unix": srv.Socket} {
+	for name, cfg := range map[string]redis.Config{"tcp": {Addrs: []string{srv.Addr}}, "unix": {Addrs: []string{srv.Socket}},
+		"several": {Addrs: []string{srv.Addr}, PoolSize: 3}, "pooled": {Addrs: []string{srv.Addr}, Pooled: true}} {
 		t.Run(name, func(t *testing.T) {
 			rt := runtime(t)
-			s := open(t, addr, redis.Config{Runtime: rt})
+			cfg.Runtime = rt
+			s := open(t, cfg.Addrs[0], cfg)
 			idemtest.TestStore(t, func(*testing.T) idem.Store { return s })
 			check(t, rt.Stats().Dialed > 0, "connections of the runtime", rt.Stats().Dialed)
 		})
