@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/weir-go/weir/bench/internal/lateness"
+	"github.com/weir-go/weir/sched"
 )
 
 // skews are how late each subject was.
@@ -15,6 +16,9 @@ type ticks struct {
 	Late   []time.Duration
 	Points uint64 // of the grid, in the window
 	Early  uint64 // bodies before their instant
+
+	// Decided is how late it was decided to call each body, where a scheduler says that.
+	Decided []time.Duration `json:",omitempty"`
 
 	mu    sync.Mutex
 	start time.Time
@@ -32,7 +36,7 @@ func skew(j job) (any, error) {
 	if err := work.Start(j.Inside, j.Spare); err != nil {
 		return nil, err
 	}
-	all, order := skews{}, []string{"std", "weir", "fine", "exact", "gocron", "robfig", "quartz"}
+	all, made, order := skews{}, map[string]scheduler{}, []string{"std", "weir", "fine", "exact", "gocron", "robfig", "quartz"}
 	started := time.Now().Add(time.Second)
 	for i, name := range order {
 		s, err := subjects[name]()
@@ -41,7 +45,7 @@ func skew(j job) (any, error) {
 		}
 		start := started.Add(time.Duration(i) * j.Period / time.Duration(len(order)))
 		k := &ticks{start: start, first: start.Add(j.Warm), Points: uint64(j.Window / j.Period)}
-		all[name] = k
+		all[name], made[name] = k, s
 		if name == "std" {
 			go ticker(k, j.Period) // ends with the process
 			continue
@@ -57,8 +61,13 @@ func skew(j job) (any, error) {
 	if err := work.Stop(); err != nil {
 		return nil, err
 	}
-	for _, k := range all {
+	for name, k := range all {
 		k.mu.Lock() // for good
+		if w, ok := made[name].(weir); ok {
+			for _, l := range w.Ledger(sched.Filter{Since: k.first}) {
+				k.Decided = append(k.Decided, l.Decided)
+			}
+		}
 	}
 	return all, nil
 }
