@@ -152,7 +152,8 @@ func (c *Client) Call(ctx context.Context, path string, co CallOptions) (*Stream
 	}
 	if o.begun != nil {
 		<-o.begun
-		if st.marks.Load()&markEnded != 0 {
+		// One that was placed may have been answered already: Recv tells how.
+		if st.marks.Load()&markEnded != 0 && o.at.Load() == c.limbo {
 			return nil, st.final
 		}
 	}
