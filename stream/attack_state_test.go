@@ -293,3 +293,27 @@ func TestAttackControlAnswers(t *testing.T) {
 		})
 	}
 }
+
+// A message that alone is larger than the budget goes on nevertheless, as long
+// as MaxRecv allows: nobody else could make room for it.
+func TestOneLargeUpload(t *testing.T) {
+	const size = 300_000
+	p := newPeer(t, Config{SessionBudget: 50_000, ConnWindow: h2.InitialWindow, MaxWindow: h2.InitialWindow}, echoes)
+	p.greet(h2.Setting{ID: h2.SettingInitialWindowSize, Value: 1 << 30})
+	p.feed(h2.AppendWindowUpdate(nil, 0, 1<<30))
+	id, g := p.open("/e.E/Open", false), newGathered()
+	rest, sent := message(string(make([]byte, size))), 0
+	for len(rest) > 0 {
+		g.from(p)
+		n := min(len(rest), 16<<10, h2.InitialWindow+min(g.credit[0], g.credit[id])-sent)
+		if n <= 0 {
+			t.Fatalf("stuck after %d bytes", sent)
+		}
+		p.data(id, rest[:n], false)
+		rest = rest[n:]
+		sent += n
+	}
+	if n := len(g.from(p).data[id]); n != size+h2.PrefixLen {
+		t.Errorf("%d bytes come back", n)
+	}
+}
