@@ -378,32 +378,3 @@ func TestResourcesNeverExceeded(t *testing.T) {
 		}
 	}
 }
-
-// A pool that is busy with other things is asked again.
-func TestPoolThatRefuses(t *testing.T) {
-	p := &stubborn{refuse: 3}
-	k := newKit(t, sched.Config{Pool: p})
-	k.add(every("a", nothing))
-	k.clock.Advance(time.Second + 10*time.Millisecond)
-	k.settle()
-	k.tells("a", "1 ran")
-	if n := k.Stats().NoWorker; n != 3 {
-		t.Errorf("refused %d times", n)
-	}
-}
-
-type stubborn struct {
-	mu     sync.Mutex
-	refuse int
-}
-
-func (p *stubborn) Submit(f func()) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.refuse > 0 {
-		p.refuse--
-		return errors.New("busy")
-	}
-	go f()
-	return nil
-}

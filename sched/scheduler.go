@@ -208,7 +208,8 @@ func (s *Scheduler) specify(j Job) (*spec, error) {
 	if x.queue = s.queues[j.Queue]; x.queue == nil {
 		return nil, config("job %q: no queue %q", j.Name, j.Queue)
 	}
-	x.claims = []claim{{x.queue.gate, 1}}
+	x.gate[0] = claim{x.queue.gate, 1}
+	x.claims = x.gate[:] // and more of them elsewhere
 	for _, n := range j.Needs {
 		g := s.resources[n.Resource]
 		if g == nil || n.N < 0 || n.N > g.total {

@@ -49,9 +49,10 @@ type spec struct {
 	period  time.Duration // of a trigger that is a plain grid, else 0
 	queue   *queue
 	series  *series
-	claims  []claim // the queue's gate, then those of Needs
-	allowed int     // runs under way at once
-	level   int     // of priority, from 0
+	claims  []claim  // the queue's gate, then those of Needs
+	gate    [1]claim // what claims is made of where there are no Needs
+	allowed int      // runs under way at once
+	level   int      // of priority, from 0
 	steady  bool
 	asks    bool // State or Guard
 	bounded bool // by Timeout or Deadline
