@@ -320,3 +320,31 @@ func TestRequestHeader(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A refused stream that had its turn to come on the old connection has it on the
+// new one only, and the others' turns are not lost.
+func TestRefusedWithAQueue(t *testing.T) {
+	g := newStage(t, ClientConfig{})
+	one, _ := g.start("/a/One", CallOptions{})
+	two, _ := g.start("/a/Two", CallOptions{})
+	three, _ := g.start("/a/Three", CallOptions{})
+	a := g.connect()
+	a.l.room = 0
+	a.s.Drained()
+	for i, st := range []*Stream{one, two, three} {
+		st.Send([]byte{'a' + byte(i)})
+		g.settle()
+	}
+	a.heard()
+	a.refuse(3)
+	b := g.connect()
+	b.hears("open 1 /a/Two", `data 1 "\x01b"`)
+	a.l.room = -1
+	a.s.Drained()
+	a.hears(`data 1 "\x01a"`, `data 5 "\x01c"`)
+	one.CloseSend()
+	two.CloseSend()
+	g.settle()
+	a.hears(`data 1 "" end`)
+	b.hears(`data 1 "" end`)
+}
