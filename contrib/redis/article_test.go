@@ -3,6 +3,7 @@ package redis_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 
@@ -46,13 +47,20 @@ func (a article) Finish(ctx context.Context, name string, _ idem.Hold, _ idem.Fi
 	return idem.OK, a.client.Set(ctx, name, "0|done", 0).Err()
 }
 
+// Lookup has nothing to say: the script keeps no result.
+func (a article) Lookup(context.Context, string) (idem.Record, error) { return idem.Record{}, nil }
+
+func openArticle(t *testing.T, addr string) article {
+	c := goredis.NewClient(&goredis.Options{Addr: addr, ReadTimeout: 150 * time.Millisecond, MaxRetries: -1})
+	t.Cleanup(func() { c.Close() })
+	return article{client: c}
+}
+
 // TestArticle is the control of TestStorm: the same callers, the same ledger, and
 // nothing goes wrong, but they ask by that script. Each of them does everything.
 func TestArticle(t *testing.T) {
 	srv := startServer(t)
-	client := goredis.NewClient(&goredis.Options{Addr: srv.Addr})
-	defer client.Close()
-	s := newStorm(t, 50, func(int) idem.Store { return article{client: client} })
+	s := newStorm(t, 50, func(int) idem.Store { return openArticle(t, srv.Addr) })
 	s.blow(t)
 	total := len(s.lines(t))
 	t.Logf("%d effects for %d keys", total, s.keys)
