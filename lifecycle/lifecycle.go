@@ -13,7 +13,7 @@
 //	kit := lifecycle.Kit{Parts: []lifecycle.Part{
 //		{Name: "scheduler", Stage: lifecycle.Tasks, Stop: s.Close},
 //		{Name: "database", Stage: lifecycle.Clients, Open: open, Ping: db.PingContext, Stop: closeDB},
-//		{Name: "grpc", Stage: lifecycle.Sockets, Open: listen, Stop: rt.Shutdown},
+//		{Name: "grpc", Stage: lifecycle.Sockets, Open: listen, Stop: endRuntime},
 //	}}
 //	err := kit.Run(context.Background())
 package lifecycle
