@@ -47,7 +47,14 @@ var streamArea = &area{
 	},
 	tables: streamTables, pictures: streamPictures,
 	prose:  streamProse,
+	rounds: streamRounds,
 	window: 1500 * time.Millisecond, quickWindow: 200 * time.Millisecond,
+}
+
+// streamRounds says what of a run has more than one window each.
+func streamRounds(b *bench) string {
+	return fmt.Sprintf("%d of %v each, after %v of load that is not counted; at 50,000 a second twice as long; memory %d",
+		b.rounds, b.window, b.warm, min(b.rounds, 3))
 }
 
 // callbackPath is of the method that weirgrpc serves by callbacks.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/weir-go/weir/bench/internal/h2c"
 	"github.com/weir-go/weir/bench/internal/line"
@@ -17,6 +16,13 @@ type bidiShape struct{ conns, size int }
 func (s bidiShape) id() string { return fmt.Sprintf("bidi-%dx%d", s.conns, s.size) }
 
 const bidiStreams = 100
+
+func connections(n int) string {
+	if n == 1 {
+		return "1 connection"
+	}
+	return fmt.Sprintf("%d connections", n)
+}
 
 var bidiShapes = []bidiShape{{1, 64}, {10, 64}, {1, 1024}, {10, 1024}}
 
@@ -33,7 +39,7 @@ func streamBidi(b *bench, commands map[string]string) error {
 		shapes = shapes[1:2]
 	}
 	for _, s := range shapes {
-		b.names[s.id()] = fmt.Sprintf("Both sides: %d streams on %d connections, %d B", bidiStreams, s.conns, s.size)
+		b.names[s.id()] = fmt.Sprintf("Both sides: %d streams on %s, %d B", bidiStreams, connections(s.conns), s.size)
 		j := b.ourJob(h2c.Echo, s.conns, bidiStreams, s.size)
 		err := b.of(s.id(), all, b.rounds, "cpu_per_message", bidiRivals, func(t talked) (*figures, error) {
 			return b.talk(t, j, -1, "cpu_per_message")
@@ -220,28 +226,4 @@ func (b *bench) load1(srv *server, j talkJob) (*talker, error) {
 		return nil, errors.Join(err, drv.Stop(patience))
 	}
 	return drv, nil
-}
-
-// streamFrames is what reading a frame costs, in a process of its own.
-func streamFrames(b *bench, _ map[string]string) error {
-	b.names["frames"] = "Reading DATA frames, a hundred streams in turn"
-	var subjects []subject
-	for _, size := range []int{64, 1024} {
-		id := fmt.Sprintf("data-%d", size)
-		b.names[id] = fmt.Sprintf("DATA, a message of %d B", size)
-		subjects = append(subjects, subject{id: id})
-	}
-	return b.interleave("frames", subjects, b.rounds, func(s subject) (*figures, error) {
-		j := framesJob{For: b.window / 8, Size: 64}
-		if s.id == "data-1024" {
-			j.Size = 1024
-		}
-		var r framesResult
-		use, err := b.ask(b.inProbe("frames"), j, &r, time.Minute)
-		if err != nil {
-			return nil, err
-		}
-		return &figures{disturbed: use.Disturbed(), values: map[string]float64{
-			"frame": r.Nanos, "allocs_per_frame": r.Allocs}}, nil
-	})
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"runtime"
 	"time"
 
@@ -83,4 +84,28 @@ func (j framesJob) run() (r framesResult, err error) {
 	runtime.ReadMemStats(&after)
 	r.Allocs = float64(after.Mallocs-before.Mallocs) / float64(frames)
 	return r, nil
+}
+
+// streamFrames is what reading a frame costs, in a process of its own.
+func streamFrames(b *bench, _ map[string]string) error {
+	b.names["frames"] = "Reading DATA frames, a hundred streams in turn"
+	var subjects []subject
+	for _, size := range []int{64, 1024} {
+		id := fmt.Sprintf("data-%d", size)
+		b.names[id] = fmt.Sprintf("DATA, a message of %d B", size)
+		subjects = append(subjects, subject{id: id})
+	}
+	return b.interleave("frames", subjects, b.rounds, func(s subject) (*figures, error) {
+		j := framesJob{For: b.window / 8, Size: 64}
+		if s.id == "data-1024" {
+			j.Size = 1024
+		}
+		var r framesResult
+		use, err := b.ask(b.inProbe("frames"), j, &r, time.Minute)
+		if err != nil {
+			return nil, err
+		}
+		return &figures{disturbed: use.Disturbed(), values: map[string]float64{
+			"frame": r.Nanos, "allocs_per_frame": r.Allocs}}, nil
+	})
 }

@@ -65,11 +65,11 @@ func slowGoals(alone []report.Row) []goal {
 
 func weightGoals(rows []report.Row) []goal {
 	stream := goal{what: "Idle subscribed stream, B", limit: 450}
-	stream.against(rows, "streams", "topic", "memory_per_stream", "B")
+	stream.against(rows, "streams", "topic", "memory_per_stream", "one message each")
 	routines := goal{what: "Idle subscribed streams, goroutines of the whole process", limit: 50}
 	routines.against(rows, "streams", "topic", "goroutines", "in all")
 	conn := goal{what: "Idle connection: ratio", limit: 1. / 10}
-	conn.against(rows, "conns", "raw", "memory_per_connection"+report.RatioSuffix, "memory")
+	conn.against(rows, "conns", "raw", "memory_per_connection"+report.RatioSuffix, "memory of the process")
 	return []goal{stream, routines, conn}
 }
 
@@ -81,7 +81,7 @@ func messageGoals(b *bench, rows []report.Row) []goal {
 	}{{"callback", 0.3}, {"raw", 0.12}, {"generated", 0.6}} {
 		g := goal{what: "Both sides, CPU, " + b.names.Of(m.subject) + ": ratio", limit: m.limit}
 		for _, s := range bidiShapes {
-			g.against(rows, s.id(), m.subject, "cpu_per_message"+report.RatioSuffix, fmt.Sprintf("%d × %d B", s.conns, s.size))
+			g.against(rows, s.id(), m.subject, "cpu_per_message"+report.RatioSuffix, fmt.Sprintf("%s, %d B", connections(s.conns), s.size))
 		}
 		goals = append(goals, g)
 	}
@@ -96,28 +96,4 @@ func messageGoals(b *bench, rows []report.Row) []goal {
 		allocs.against(rows, "frames", id, "allocs_per_frame", strconv.Itoa(size)+" B")
 	}
 	return append(goals, unary, frame, allocs)
-}
-
-// streamPictures are the ratios of CPU: of messages, and of deliveries.
-func streamPictures(b *bench, rows []report.Row) []picture {
-	var list []picture
-	for _, m := range []struct{ suffix, title, metric string }{
-		{"", "Server CPU per message of both sides, and per call", "cpu_per_message"},
-		{"-fanout", "Server CPU per delivery", "cpu_per_delivery"},
-	} {
-		p := report.Plot{
-			Title:  m.title + ", grpc-go's best = 1",
-			Note:   "Shorter is better. Bars: median of the ratios within rounds; whiskers: their range.",
-			Metric: m.metric + report.RatioSuffix, Names: b.names,
-		}
-		for _, r := range rows { // the base differs from case to case: its ratio is 1 and says nothing
-			if r.Metric == p.Metric && b.bases[r.Case] != r.Subject {
-				p.Rows = append(p.Rows, r)
-			}
-		}
-		if svg := p.SVG(); svg != "" {
-			list = append(list, picture{m.suffix, m.title, svg})
-		}
-	}
-	return list
 }
