@@ -60,7 +60,7 @@ var may = map[string]row{
 	"conn/pool.go": {others: list(ants)},
 
 	"netconn": {module: list("bounds", "conn", "timer", "internal/sock", "internal/buf"), others: list(xsys), net: true},
-	"metrics": {module: list("bounds", "conn", "poller", "sched", "stream", "timer"), others: list(prometheus), net: true},
+	"metrics": {module: list("bounds", "conn", "idem", "poller", "saga", "sched", "stream", "timer"), others: list(prometheus), net: true},
 
 	"internal/echo":  {module: list("conn", "netconn"), net: true},
 	"internal/drive": {module: list("conn", "poller")},
@@ -98,6 +98,7 @@ var may = map[string]row{
 	"internal/arch":      {net: true},
 	"internal/await":     {net: true},
 	"internal/certs":     {net: true},
+	"internal/faults":    {net: true},
 	"internal/leak":      {others: list(goleak), net: true},
 	"internal/redistest": {module: list("internal/await"), net: true},
 	"internal/script":    {net: true},
