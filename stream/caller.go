@@ -201,11 +201,14 @@ func (k *caller) Reset(h *h2.Stream[*Stream], code h2.Code, remote bool, why str
 // elsewhere, once, unless the caller has seen something of it.
 func (o *outgoing) refused(status *Status) {
 	o.client.nums.refused.Add(1)
-	if o.tried || o.sure || o.cancelled() != nil {
+	switch why := o.cancelled(); {
+	case why != nil:
+		o.st.ended(why)
+	case o.tried || o.sure:
 		o.st.ended(status)
-		return
+	default:
+		o.depart()
 	}
-	o.depart()
 }
 
 // Window is as a server's.

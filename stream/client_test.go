@@ -92,7 +92,7 @@ func invoke(ctx context.Context, c *Client, path, req string, o CallOptions) (st
 	}
 	answer := string(m)
 	if _, err := st.Recv(); err != io.EOF {
-		return "", fmt.Errorf("after the answer: %v", err)
+		return "", fmt.Errorf("after the answer: %w", err)
 	}
 	return answer, nil
 }
