@@ -101,7 +101,11 @@ func (k *sink) Data(h *h2.Stream[*Stream], p []byte, end bool) {
 	s.measure(len(p))
 	switch {
 	case st.flags&refusing != 0:
-		st.refuseHTTP()
+		// peerDone answers: with the end it is known whether the request was
+		// HTTP/2 at all. One without an end is not waited for.
+		if int(st.owed)+len(p) >= s.own.cfg.StreamWindow/2 {
+			st.refuseHTTP()
+		}
 	case st.flags&finishing == 0:
 		st.receive(p, end)
 	}
@@ -370,7 +374,7 @@ func (st *Stream) Resume() {
 // credit opens the stream's window by what has been received, unless it is
 // withheld.
 func (st *Stream) credit() {
-	if st.flags&(paused|starved|ended) == 0 && st.owed > 0 {
+	if st.flags&(paused|starved|refusing|ended) == 0 && st.owed > 0 {
 		st.sess.core.Consume(&st.h, int(st.owed))
 		st.owed = 0
 	}
