@@ -62,7 +62,6 @@ func TestCronOnDaysThatClocksAreSet(t *testing.T) {
 		{"no summer time", "Asia/Kathmandu", "2026-03-29", "30 2 * * *", "03-29 02:30 +05:45"},
 		{"back for Ramadan", "Africa/Casablanca", "2026-02-15", "30 2 * * *", "02-15 02:30 +01:00"},
 		{"the end of a leap year, south", "Australia/Lord_Howe", "2041-01-01", "30 3 * * *", "01-01 03:30 +11:00"},
-		{"the day that Samoa left out", "Pacific/Apia", "2011-12-29", "30 2 * * *", "12-29 02:30 -10:00"},
 	} {
 		t.Run(test.what, func(t *testing.T) {
 			z := zone(t, test.zone)
@@ -86,6 +85,31 @@ func TestCronOnDaysThatClocksAreSet(t *testing.T) {
 				t.Errorf("got  %v\nwant %v", got, want)
 			}
 		})
+	}
+}
+
+// TestCronAcrossTheDateLine: a day that is left out is not made up for, and one
+// that comes twice is two.
+func TestCronAcrossTheDateLine(t *testing.T) {
+	for _, test := range []struct {
+		zone string
+		from time.Time
+		want string
+	}{
+		{"Pacific/Apia", time.Date(2011, 12, 29, 0, 0, 0, 0, time.UTC), "29 02:30 -10:00, 31 02:30 +14:00, 01 02:30 +14:00"},
+		{"Pacific/Kwajalein", time.Date(1969, 9, 29, 12, 0, 0, 0, time.UTC), "30 02:30 +11:00, 30 02:30 -12:00, 01 02:30 -12:00"},
+	} {
+		c, err := Cron("30 2 * * *", zone(t, test.zone))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, at := range walk(c, test.from, test.from.AddDate(0, 0, 9), 3) {
+			got = append(got, at.Format("02 15:04 Z07:00"))
+		}
+		if strings.Join(got, ", ") != test.want {
+			t.Errorf("%s: %v, want %v", test.zone, got, test.want)
+		}
 	}
 }
 

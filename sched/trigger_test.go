@@ -163,6 +163,34 @@ func TestCombinations(t *testing.T) {
 	}
 }
 
+// TestUntilLeavesItsEndOut, for who walks and for who counts.
+func TestUntilLeavesItsEndOut(t *testing.T) {
+	u := Until(Every{Period: time.Hour}, t0.Add(3*time.Hour))
+	if got := walk(u, t0, t0.AddDate(1, 0, 0), 9); len(got) != 2 {
+		t.Errorf("%v", got)
+	}
+	if n, last, _ := Count(u, t0, t0.AddDate(1, 0, 0), 9); n != 2 || !last.Equal(t0.Add(2*time.Hour)) {
+		t.Errorf("%d, the last %v", n, last)
+	}
+}
+
+// TestJitterSpreads: instants of one job and of two are put off by different
+// times, from nothing to all of it.
+func TestJitterSpreads(t *testing.T) {
+	seen, sum := map[time.Duration]bool{}, time.Duration(0)
+	for _, seed := range []string{"a", "b"} {
+		e := Every{Period: time.Minute, Jitter: 40 * time.Second, Seed: seed}
+		for n := range uint64(1000) {
+			off := time.Duration(e.jitter(n))
+			seen[off] = true
+			sum += off
+		}
+	}
+	if mean := sum / 2000; len(seen) != 2000 || mean < 19*time.Second || mean > 21*time.Second {
+		t.Errorf("%d different ones, %v on average", len(seen), mean)
+	}
+}
+
 func TestWhatIsSteady(t *testing.T) {
 	c, err := Cron("@hourly", nil)
 	if err != nil {
