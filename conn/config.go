@@ -16,7 +16,7 @@ type Config struct {
 	ReadSize     int           // bytes read at once, the size of a loop's shared buffer. 0: 64 KiB; at most 256 KiB
 	ReadBudget   int           // bytes one connection delivers in one turn before the others have theirs. 0: 4 x ReadSize
 	Events       int           // readiness events taken at once. 0: 256
-	MaxConns     int           // open connections. 0: RLIMIT_NOFILE less 64, or less a quarter if that is less
+	MaxConns     int           // open connections. 0: RLIMIT_NOFILE less 64, or less a quarter if that is less; all of it with Bounds
 	ByteBudget   int64         // storage of all connections' output and unconsumed input, in bytes. 0: 256 MiB
 	PostQueue    int           // functions waiting in one loop's queue. 0: 65536
 	CloseTimeout time.Duration // how long Close may take to flush before the connection is aborted, and then to be heard. 0: 5 s
@@ -90,7 +90,7 @@ func (cfg *Config) setDefaults() {
 	setSize(&cfg.PoolSize, 256)
 	setZero(&cfg.SlowCallback, 100*time.Millisecond)
 	if cfg.MaxConns <= 0 {
-		cfg.MaxConns = defaultMaxConns()
+		cfg.MaxConns = defaultMaxConns(cfg.Bounds == nil)
 	}
 	if cfg.LingerConns == 0 {
 		cfg.LingerConns = max(cfg.MaxConns/8, 1)
@@ -151,10 +151,14 @@ func setSize[T int | int64](v *T, d T) {
 
 // defaultMaxConns leaves room below the descriptor limit for everything that is
 // not a connection: pollers, listeners, logs, the name resolver's sockets.
-func defaultMaxConns() int {
+// Bounds do so themselves, and refuse in better ways.
+func defaultMaxConns(room bool) int {
 	soft, _, err := sock.Limit()
 	if err != nil || soft > 1<<24 {
 		return 1 << 20
 	}
-	return max(int(soft-min(64, soft/4)), 1)
+	if room {
+		soft -= min(64, soft/4)
+	}
+	return max(int(soft), 1)
 }

@@ -3,6 +3,7 @@ package conn
 import (
 	"time"
 
+	"github.com/weir-go/weir/bounds"
 	"github.com/weir-go/weir/internal/sock"
 	"github.com/weir-go/weir/timer"
 )
@@ -63,7 +64,7 @@ func (l *loop) conclude(c *Conn, silence time.Duration) {
 	case c.flags&gone != 0: // by the peer's end, or an error
 	case !c.stakes(c.received > before, silence):
 		l.drop(c)
-	case !l.rt.mayLinger():
+	case !l.rt.mayLinger(c.class):
 		l.count.lingerFull++
 		l.drop(c)
 	default:
@@ -82,8 +83,13 @@ func (c *Conn) stakes(unread bool, silence time.Duration) bool {
 }
 
 // mayLinger counts one more that lingers, if one may. When descriptors are
-// short, peers that wait for one go first.
-func (rt *Runtime) mayLinger() bool {
+// short, peers that wait for one go first. A farewell is all for nothing if it is
+// not heard, and its share of descriptors bounds it.
+func (rt *Runtime) mayLinger(class bounds.Class) bool {
+	if class == bounds.Farewell {
+		rt.lingers.Add(1)
+		return true
+	}
 	if rt.parked.Load() > 0 {
 		return false
 	}
