@@ -128,45 +128,46 @@ func (k *Kit) Run(ctx context.Context) error {
 		defer signal.Stop(signals)
 	}
 
-	starting, cancel := context.WithCancel(ctx)
-	defer cancel()
-	early := make(chan struct{}) // a signal while parts start
-	watch, done := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(done)
+	open, asked, err := k.start(ctx, signals)
+	if err == nil && !asked {
+		if k.Ready != nil {
+			k.Ready()
+		}
 		select {
+		case <-ctx.Done():
 		case <-signals:
-			close(early)
-			cancel()
-		case <-watch:
-		}
-	}()
-	open, err := k.start(starting)
-	close(watch)
-	<-done
-
-	select {
-	case <-early:
-		if err != nil && errors.Is(err, context.Canceled) {
-			err = nil // it was asked for
-		}
-	default:
-		if err == nil {
-			if k.Ready != nil {
-				k.Ready()
-			}
-			select {
-			case <-ctx.Done():
-			case <-signals:
-			case err = <-k.Failed:
-			}
+		case err = <-k.Failed:
 		}
 	}
 	return errors.Join(err, k.stop(open, signals))
 }
 
-// start starts all parts, and returns those that have to be ended.
-func (k *Kit) start(ctx context.Context) (open []Part, err error) {
+// start starts all parts, and returns those that have to be ended. A signal that
+// comes meanwhile is no error: asked says that it came.
+func (k *Kit) start(ctx context.Context, signals <-chan os.Signal) (open []Part, asked bool, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	quit, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		select {
+		case <-signals:
+			asked = true
+			cancel()
+		case <-quit:
+		}
+	}()
+	open, err = k.open(ctx)
+	close(quit)
+	<-done
+	if asked && errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	return open, asked, err
+}
+
+// open starts all parts, the last stage first.
+func (k *Kit) open(ctx context.Context) (open []Part, err error) {
 	for stage := stages - 1; stage >= 0; stage-- {
 		for _, p := range k.Parts {
 			if p.Stage != stage {

@@ -24,10 +24,8 @@ func TestMain(m *testing.M) {
 	switch os.Getenv("LIFECYCLE_CHILD") {
 	case "":
 		leak.Main(m)
-	case "gentle":
-		child(false)
 	default:
-		child(true)
+		child(os.Getenv("LIFECYCLE_CHILD"))
 	}
 }
 
@@ -199,8 +197,10 @@ func TestPatience(t *testing.T) {
 	})
 }
 
-// child runs until a signal; stubborn waits for its patience to end.
-func child(stubborn bool) {
+// child runs until a signal; stubborn waits for its patience to end. slow is told
+// to end while it starts.
+func child(mode string) {
+	stubborn := mode == "stubborn"
 	say := func(what string) func(context.Context) error {
 		return func(ctx context.Context) error {
 			fmt.Println(what)
@@ -213,7 +213,14 @@ func child(stubborn bool) {
 	}
 	kit := lifecycle.Kit{Ready: func() { fmt.Println("ready") }, Parts: []lifecycle.Part{
 		{Name: "sockets", Stage: lifecycle.Sockets, Stop: say("sockets")},
-		{Name: "clients", Stage: lifecycle.Clients, Stop: say("clients")},
+		{Name: "clients", Stage: lifecycle.Clients, Stop: say("clients"), Open: func(ctx context.Context) error {
+			if mode != "slow" {
+				return nil
+			}
+			fmt.Println("opening")
+			<-ctx.Done()
+			return ctx.Err()
+		}},
 		{Name: "tasks", Stop: say("tasks"), Patience: time.Hour},
 	}}
 	if err := kit.Run(context.Background()); err != nil {
@@ -233,6 +240,7 @@ func TestSignals(t *testing.T) {
 		{"gentle", syscall.SIGTERM, []string{"ready", "tasks", "clients", "sockets", "over"}, ""},
 		{"gentle", syscall.SIGINT, []string{"ready", "tasks", "clients", "sockets", "over"}, ""},
 		{"stubborn", syscall.SIGTERM, []string{"ready", "tasks", "hurried", "clients", "sockets", "over"}, "tasks"},
+		{"slow", syscall.SIGTERM, []string{"opening", "sockets", "over"}, "opening"},
 	} {
 		t.Run(fmt.Sprint(test.mode, test.signal), func(t *testing.T) {
 			self, err := os.Executable()
