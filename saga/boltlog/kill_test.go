@@ -56,7 +56,11 @@ func newShop(dir string, point func()) (s *shop, err error) {
 		call := saga.Call{Run: s.effect, Unknown: saga.Reconcile(s.look), Retry: saga.Retry{First: 1, Most: 1}}
 		d.Steps = append(d.Steps, saga.Step{Name: name, Do: call, Undo: call})
 	}
-	s.Runner, err = saga.NewRunner(saga.Config{Log: points{s.log, point}, Idem: &idem.Client{Store: s.store},
+	var log saga.Log = s.log
+	if os.Getenv("BOLTLOG_EARLY") != "" {
+		log = early{s.log}
+	}
+	s.Runner, err = saga.NewRunner(saga.Config{Log: points{log, point}, Idem: &idem.Client{Store: s.store},
 		Definitions: []*saga.Definition{d}})
 	return s, err
 }
@@ -103,7 +107,7 @@ func (s *shop) count(operation, id string) (int, error) {
 
 // points are in front of and behind each write.
 type points struct {
-	*boltlog.Log
+	saga.Log
 	point func()
 }
 
