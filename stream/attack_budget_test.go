@@ -254,3 +254,34 @@ func TestOneLargeUpload(t *testing.T) {
 		t.Errorf("%d bytes come back", n)
 	}
 }
+
+// What a header is made of many times over is not told back, and counts as what
+// it becomes.
+func TestAttackHeadersThatGrow(t *testing.T) {
+	long := strings.Repeat("\xff", 3000)
+	for name, more := range map[string][]string{
+		"content-type": {"content-type", long}, "content-type of gRPC": {"content-type", "application/grpc;" + long},
+		"encoding": {"grpc-encoding", long}, "name": {strings.Repeat("n", 3000) + "-bin", "#"}, "path": nil,
+	} {
+		p := newPeer(t, Config{}, echoes)
+		p.greet()
+		path := "/e.E/Open"
+		if more == nil {
+			path += long
+		}
+		p.open(path, true, more...)
+		n := 0
+		for _, f := range p.frames() {
+			n += len(f.p)
+		}
+		if n > 2000 || p.srv.Stats().Failed != 1 {
+			t.Errorf("%s: an answer of %d bytes, %+v", name, n, p.srv.Stats())
+		}
+	}
+	p := newPeer(t, Config{}, echoes)
+	p.greet()
+	p.open("/e.E/Open", false, "x-bin", strings.Repeat(",", 15_000))
+	if held := p.srv.Stats().Held; held < 15_000*32 {
+		t.Errorf("%d bytes held for 15,001 values", held)
+	}
+}

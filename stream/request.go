@@ -114,10 +114,10 @@ func (r *request) read(b *h2.Block, srv *Server) *Status {
 		return Statusf(ResourceExhausted, "the header list is larger than %d bytes", srv.cfg.MaxHeaderList)
 	case b.Method != "POST":
 		r.status = "405"
-		return Statusf(Internal, "the method is %s, not POST", b.Method)
+		return Statusf(Internal, "the method is %s, not POST", clip(b.Method))
 	case !isGRPC(r.contentType):
 		r.status = "415"
-		return Statusf(InvalidArgument, "the content-type %q is not application/grpc", r.contentType)
+		return Statusf(InvalidArgument, "the content-type %q is not application/grpc", clip(r.contentType))
 	case !te:
 		return &Status{Code: Internal, Message: "te: trailers is missing"}
 	}
@@ -126,23 +126,23 @@ func (r *request) read(b *h2.Block, srv *Server) *Status {
 	}
 	if r.encoding != "" {
 		if r.codec = srv.codecs[r.encoding]; r.codec == nil {
-			return Statusf(Unimplemented, "grpc: Decompressor is not installed for grpc-encoding %q", r.encoding)
+			return Statusf(Unimplemented, "grpc: Decompressor is not installed for grpc-encoding %q", clip(r.encoding))
 		}
 	}
-	r.weigh(b)
 	r.fields = slices.DeleteFunc(slices.Clone(b.Fields), func(f h2.Field) bool { return f.Name == "grpc-timeout" })
 	var fault *Status
 	r.md, fault = metadataOf(r.fields)
+	r.weigh()
 	return fault
 }
 
 // weigh finds out what keeping the fields costs: their strings, and an entry in
-// each of two lists.
-func (r *request) weigh(b *h2.Block) {
-	const entries = int(unsafe.Sizeof(h2.Field{}) + unsafe.Sizeof(Pair{}))
-	n := len(b.Path)
-	for i := range b.Fields {
-		n += len(b.Fields[i].Name) + len(b.Fields[i].Value) + entries
+// each of two lists. A field whose values are joined by commas can be as many
+// entries as it has bytes.
+func (r *request) weigh() {
+	n := len(r.path) + cap(r.md)*int(unsafe.Sizeof(Pair{}))
+	for i := range r.fields {
+		n += len(r.fields[i].Name) + len(r.fields[i].Value) + int(unsafe.Sizeof(h2.Field{}))
 	}
 	if n > freeRequest {
 		r.size = n
@@ -167,7 +167,7 @@ func metadataOf(fields []h2.Field) (md Metadata, fault *Status) {
 		case strings.HasSuffix(f.Name, binSuffix):
 			ok := true
 			if md, ok = decodeBin(md, f.Name, f.Value); !ok {
-				return md, Statusf(Internal, "malformed binary metadata %q", f.Name)
+				return md, Statusf(Internal, "malformed binary metadata %q", clip(f.Name))
 			}
 		default:
 			md = append(md, Pair{f.Name, f.Value})
@@ -176,11 +176,12 @@ func metadataOf(fields []h2.Field) (md Metadata, fault *Status) {
 	return md, nil
 }
 
-// isGRPC reports whether a content-type is gRPC's, with whatever encoding.
+// isGRPC reports whether a content-type is gRPC's, with whatever encoding. It is
+// sent back with the answer: nobody has one that is long.
 func isGRPC(s string) bool {
-	const want = "application/grpc"
+	const want, most = "application/grpc", 256
 	rest, ok := strings.CutPrefix(s, want)
-	return ok && (rest == "" || rest[0] == '+' || rest[0] == ';')
+	return ok && len(s) <= most && (rest == "" || rest[0] == '+' || rest[0] == ';')
 }
 
 // answer returns the header block of the response, up to its metadata.

@@ -142,14 +142,14 @@ func (s *Server) find(path string) (*Method, *Status) {
 	return nil, Statusf(Unimplemented, "unknown service %v", service)
 }
 
-// clip shortens a path that is told to the peer: an answer must not be many
-// times as long as its question, which may be one byte of HPACK.
-func clip(path string) string {
+// clip shortens what the peer has said and is told again: an answer must not be
+// many times as long as its question, which may be one byte of HPACK.
+func clip(s string) string {
 	const most = 256
-	if len(path) > most {
-		return path[:most] + "..."
+	if len(s) > most {
+		return s[:most] + "..."
 	}
-	return path
+	return s
 }
 
 // Serve makes the handler of a connection; it is a conn.Serve. After Shutdown
