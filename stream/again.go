@@ -69,7 +69,7 @@ func (o *outgoing) depart() {
 	st.stopDeadline()
 	transfer(o.rewind(), s, limbo)
 	st.owed = 0
-	st.flags &= sendDone | serving | hasHalf | hasDrained | wanting
+	st.flags &= sendDone | serving | paused | hasHalf | hasDrained | wanting
 	s.tally.done++ // it will be counted again
 	s.streamLeft()
 	o.client.departed(o)

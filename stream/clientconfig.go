@@ -32,9 +32,10 @@ type ClientConfig struct {
 	// Connect prepares a new connection that is not to be a session as it is,
 	// such as one with TLS. It is called on the connection's loop, as a
 	// conn.Serve. Either it, or what it begins, calls attach on that loop, once,
-	// and becomes the owner of the session that attach returns (see
-	// Client.Attach; nil: it came too late, the connection is to be closed), or
-	// it calls failed. nil: connections are sessions as they are.
+	// and becomes the owner of the session that attach returns, as with
+	// Server.Attach (nil: it came too late, the connection is to be closed), or
+	// it calls failed, on any goroutine. nil: connections are sessions as they
+	// are.
 	Connect func(c *conn.Conn, attach func(Link) *Session, failed func(error)) conn.Handler
 }
 

@@ -6,6 +6,8 @@
 //	           Topic ─────────┘
 //
 // A Server has methods, by their paths; Server.Serve makes a Session of each
-// connection. Any gRPC client can call them. Messages are bytes here; what
-// encodes and decodes them is somebody else's.
+// connection. Any gRPC client can call them. A Client calls the methods of any
+// gRPC server, over a few connections that it makes and retires as needed; its
+// streams are Streams, too. Messages are bytes here; what encodes and decodes
+// them is somebody else's.
 package stream

@@ -15,7 +15,7 @@ var (
 	ErrDuplicate = errors.New("stream: the method is registered already")
 	ErrHeader    = errors.New("stream: the header has been sent")
 	ErrMetadata  = errors.New("stream: metadata that cannot be sent")
-	ErrNoServe   = errors.New("stream: only a method served by Go may do this")
+	ErrNoServe   = errors.New("stream: only a server's stream may do this, Detach only one of a method with Go")
 	ErrNoCall    = errors.New("stream: only a Client's stream may do this")
 	ErrBusy      = errors.New("stream: too many calls wait for a connection")
 )

@@ -365,6 +365,9 @@ func (st *Stream) Pause() { st.flags |= paused }
 func (st *Stream) Resume() {
 	if st.flags&paused != 0 {
 		st.flags &^= paused
+		if st.sess.link == nil {
+			return // a client's that is not open
+		}
 		st.sess.begin()
 		st.credit()
 		st.sess.flush()

@@ -269,6 +269,9 @@ func (st *Stream) dropQueue() {
 // it, without storage of its own. Loop only.
 func (st *Stream) Emit(m []byte) error {
 	s := st.sess
+	if o := st.out(); o != nil && o.at.Load() == o.client.limbo {
+		return st.Send(m) // not open yet
+	}
 	switch {
 	case st.marks.Load()&(markFinished|markEnded) != 0:
 		return ErrClosed

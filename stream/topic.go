@@ -84,6 +84,9 @@ func (t *Topic) Seq() uint64 {
 // Callable from a Handler's methods, and from the goroutine of a method served
 // by Go before it detaches.
 func (t *Topic) Subscribe(st *Stream, o SubOptions) (*Subscription, error) {
+	if st.method.out != nil {
+		return nil, ErrNoServe // a Client's may change its session
+	}
 	return t.subscribe((*tap)(st), o)
 }
 

@@ -26,4 +26,20 @@
 // there without an import; a panic ends its call with Internal and not the
 // process; grpc-accept-encoding is not shown in the metadata; metadata values
 // with white space around them are refused.
+//
+// # Clients
+//
+// A ClientConn is what generated clients take. All calls share a few connections,
+// two if nothing else is said, and a goroutine waits only where the caller's own
+// does:
+//
+//	cc := grpc.NewClient(rt, grpc.ClientConfig{ClientConfig: stream.ClientConfig{Targets: []conn.Addr{addr}}})
+//	chat := pb.NewChatClient(cc)
+//
+// What differs from grpc-go's: targets are addresses, which nobody resolves, and
+// there is neither a balancer nor a service config, so no retries but of what the
+// server has not looked at; its DialOptions do not fit (ClientConfig has what
+// they configure); interceptors get a nil *grpc.ClientConn; compressors are those
+// of ClientConfig and not all that are registered; stats.Handlers are told of
+// calls, not of connections. See ClientConn for the call options.
 package grpc
