@@ -148,7 +148,7 @@ func (s *Scheduler) apply(d *due, now timer.Time) {
 		return
 	case t.flags&paused != 0:
 		return // Resume sets it again
-	case (p.behind || t.flags&catching != 0) && t.busy():
+	case (p.behind || t.flags&catching != 0) && t.live != nil && len(t.live.runs) > 0:
 		t.flags |= behind
 		return
 	}

@@ -227,3 +227,17 @@ func TestHoldOfARunThatIsGivenUpEnds(t *testing.T) {
 		t.Errorf("%d ends were not taken", n)
 	}
 }
+
+// What has surely not run is free for another replica.
+func TestHoldOfARunThatDidNotBeginIsGivenBack(t *testing.T) {
+	g, w := new(sched.MemoryGuard), &witness{fail: errors.New("disk full")}
+	k := newKit(t, sched.Config{Guard: g, State: w})
+	j := every("a", nothing)
+	j.Guarded, j.Durable = true, true
+	k.add(j)
+	k.pass(time.Second)
+	k.tells("a", "1 failed state")
+	if _, err := g.Hold(t.Context(), sched.Key{Job: "a", Instant: sched.InstantOf(dawn.Add(time.Second))}, nil); err != nil {
+		t.Error(err)
+	}
+}

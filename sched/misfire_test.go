@@ -125,6 +125,7 @@ func TestCatchUpIsInOrder(t *testing.T) {
 	h := newHeld()
 	j := every("a", h.do)
 	j.Misfire.Policy = sched.CatchUp
+	j.Overlap.Policy = sched.Allow
 	k.add(j)
 	k.clock.Stall(2500 * time.Millisecond)
 	for i := range 3 {

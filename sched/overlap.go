@@ -82,7 +82,7 @@ func (s *Scheduler) settled(t *Task, now timer.Time) {
 	if t.flags&catching != 0 && !t.busy() && s.bases.of(t.spec.steady).mono(t.next) > now {
 		t.flags &^= catching
 	}
-	if t.flags&behind != 0 && !t.busy() {
+	if t.flags&behind != 0 && len(l.runs) == 0 {
 		t.flags &^= behind
 		if t.flags&paused == 0 {
 			s.set(t.id, &t.timer, max(now, l.pace))

@@ -284,6 +284,9 @@ func TestOrphans(t *testing.T) {
 			if n := k.Stats().Orphans; n != 1 {
 				t.Errorf("%d orphans", n)
 			}
+			if i := k.Find("a").Info(); !test.reentrant && (i.Running != 1 || i.Waiting+i.Retrying != 0) {
+				t.Errorf("beside its orphan: %+v", i)
+			}
 			h.end <- errors.New("late")
 			h.end <- nil
 			k.until(func(st sched.Stats) bool { return st.Orphans == 0 && st.Running == 0 })
