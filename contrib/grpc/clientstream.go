@@ -39,14 +39,8 @@ func (cs *clientStream) Context() context.Context { return cs.ctx }
 // Header waits for the response's header. As grpc-go's it is nil, without an
 // error, when the call has ended without one.
 func (cs *clientStream) Header() (metadata.MD, error) {
-	md, err := cs.st.WaitHeader()
-	if s, over := cs.st.Ended(); over && md == nil {
-		if err == nil && s.Code == stream.OK && cs.st.ContentType() != "" && cs.st.HasHeader() {
-			return cs.header(), nil
-		}
-		if !cs.st.HasHeader() {
-			return nil, nil
-		}
+	if cs.st.WaitHeader(); !cs.st.HasHeader() {
+		return nil, nil // RecvMsg says why
 	}
 	return cs.header(), nil
 }
