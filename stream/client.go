@@ -67,28 +67,31 @@ func NewClient(rt *conn.Runtime, cfg ClientConfig) *Client {
 // Authority returns what servers are asked for.
 func (c *Client) Authority() string { return c.set.Authority }
 
-// callee is a Client's stream in one piece.
+// callee is a Client's stream in one piece, waited one that goroutines wait for.
 type callee struct {
 	st Stream
 	o  outgoing
-	c  call
 }
 
-// make prepares a stream.
-func (c *Client) make(path string, co *CallOptions) (*callee, error) {
+type waited struct {
+	callee
+	c call
+}
+
+// prepare makes a stream of x.
+func (c *Client) prepare(x *callee, path string, co *CallOptions) error {
 	if service, name, ok := cutPath(path); !ok || service == "" || name == "" {
-		return nil, ErrMethod
+		return ErrMethod
 	}
 	for _, p := range co.Header {
 		if !validPair(p) {
-			return nil, ErrMetadata
+			return ErrMetadata
 		}
 	}
-	x := new(callee)
 	st, o := &x.st, &x.o
 	if co.Compressor != "" {
 		if o.compressor = c.codecs[co.Compressor]; o.compressor == nil {
-			return nil, Statusf(Internal, "no compressor %q is configured", co.Compressor)
+			return Statusf(Internal, "no compressor %q is configured", co.Compressor)
 		}
 	}
 	o.st, o.client, o.header, o.wait = st, c, co.Header, co.WaitForReady
@@ -102,7 +105,7 @@ func (c *Client) make(path string, co *CallOptions) (*callee, error) {
 	if co.Timeout > 0 {
 		o.setTime(co.Timeout)
 	}
-	return x, nil
+	return nil
 }
 
 // request is the part of a header that calls of one method share.
@@ -133,8 +136,8 @@ func (c *Client) Call(ctx context.Context, path string, co CallOptions) (*Stream
 	if err := ctx.Err(); err != nil {
 		return nil, StatusOf(err)
 	}
-	x, err := c.make(path, &co)
-	if err != nil {
+	x := new(waited)
+	if err := c.prepare(&x.callee, path, &co); err != nil {
 		return nil, err
 	}
 	st, o := &x.st, &x.o
@@ -177,8 +180,8 @@ func (c *call) bind(st *Stream) {
 // Shutdown, Unavailable when no target could be reached a moment ago. Any
 // goroutine, callbacks too. h nil: messages are dropped.
 func (c *Client) Start(path string, co CallOptions, h Handler) (*Stream, error) {
-	x, err := c.make(path, &co)
-	if err != nil {
+	x := new(callee)
+	if err := c.prepare(x, path, &co); err != nil {
 		return nil, err
 	}
 	x.st.setHandler(h)
