@@ -172,8 +172,14 @@ func passing(errno syscall.Errno) bool {
 // deal gives an accepted socket to a loop.
 func (a *acceptor) deal(l *loop, fd int, peer sock.Peer, class bounds.Class) {
 	ln := a.ln
+	if err := ln.enter(peer, l.now); err != nil {
+		l.count.refGuard++
+		ln.rt.closeFD(fd, class)
+		a.refused(err)
+		return
+	}
 	if n := ln.open.Add(1); ln.max > 0 && n > ln.max || ln.rt.join() != nil {
-		ln.open.Add(-1)
+		ln.leave(peer)
 		l.count.refLimit++
 		ln.rt.closeFD(fd, class)
 		a.refused(ErrLimit)
@@ -198,7 +204,7 @@ func (a *acceptor) deal(l *loop, fd int, peer sock.Peer, class bounds.Class) {
 	lost := func() {
 		ln.rt.closeFD(fd, class)
 		to.conns.Add(-1)
-		ln.open.Add(-1)
+		ln.leave(peer)
 		ln.rt.part()
 	}
 	if to.send(task{run: func() { ln.adopt(to, fd, peer, class) }, lost: lost}, 0) != nil {

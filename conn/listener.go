@@ -31,6 +31,11 @@ type ListenConfig struct {
 	MaxConns int          // of this listener, open at once. 0: no limit but the Runtime's
 	Class    bounds.Class // that Config.Bounds counts its connections as. 0: bounds.Server
 
+	// Guard is asked for each connection, by its peer's address; those that it
+	// does not let in are closed at once. Several listeners may share one. nil:
+	// everybody is let in.
+	Guard *bounds.Guard
+
 	// Farewell gets connections that Config.Bounds does not let in, a few at a
 	// time and 160 a second at most, to tell their peers so and Close them;
 	// after 5 s without a byte they are closed all the same. They count in
@@ -49,8 +54,9 @@ type Listener struct {
 	max      int64
 	class    bounds.Class // of the connections
 	farewell Serve        // of those that are not let in, or nil
-	lastSet  *settings    // theirs
-	options  bool         // accepted sockets have not inherited their options
+	guard    *bounds.Guard
+	lastSet  *settings // theirs
+	options  bool      // accepted sockets have not inherited their options
 	accepts  []*acceptor
 	open     atomic.Int64 // connections
 	accepted atomic.Uint64
@@ -141,6 +147,7 @@ func (lc ListenConfig) listener(rt *Runtime, serve Serve) *Listener {
 		rt: rt, serve: serve, done: make(chan struct{}), balance: lc.Balance, max: int64(lc.MaxConns),
 		class:    classOr(lc.Class, bounds.Server),
 		farewell: lc.Farewell,
+		guard:    lc.Guard,
 		set:      &settings{lc.Options.over(rt.cfg.Options)},
 		options:  !sock.AcceptInherits,
 	}

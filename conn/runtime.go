@@ -270,7 +270,7 @@ func (rt *Runtime) part() {
 // left is told of every connection that ends.
 func (rt *Runtime) left(c *Conn) {
 	if c.ln != nil {
-		c.ln.open.Add(-1)
+		c.ln.leave(c.peer)
 	}
 	rt.part()
 }

@@ -32,6 +32,7 @@ type Stats struct {
 	RefusedLimit    uint64 // MaxConns: closed at once
 	RefusedBounds   uint64 // Config.Bounds: the listener was parked. Times, not peers: those wait
 	Farewells       uint64 // told that they are not let in, see ListenConfig.Farewell
+	RefusedGuard    uint64 // ListenConfig.Guard: closed at once
 	RefusedShutdown uint64
 	RefusedHandler  uint64 // Serve returned nil
 	AcceptErrors    uint64 // others, such as ECONNABORTED
@@ -101,6 +102,7 @@ type counts struct {
 	lingerBytes, lingerFull       uint64
 	refFDs, refMemory, refLimit   uint64
 	refBounds, farewells          uint64
+	refGuard                      uint64
 	refShutdown, refHandler, refs uint64
 }
 
@@ -171,6 +173,7 @@ func (t *counts) add(c *counts) {
 	t.refLimit += c.refLimit
 	t.refBounds += c.refBounds
 	t.farewells += c.farewells
+	t.refGuard += c.refGuard
 	t.refShutdown += c.refShutdown
 	t.refHandler += c.refHandler
 	t.refs += c.refs
@@ -232,6 +235,7 @@ func (l *loop) statsInto(s *Stats) {
 	s.RefusedLimit += t.refLimit
 	s.RefusedBounds += t.refBounds
 	s.Farewells += t.farewells
+	s.RefusedGuard += t.refGuard
 	s.RefusedShutdown += t.refShutdown
 	s.RefusedHandler += t.refHandler
 	s.AcceptErrors += t.refs

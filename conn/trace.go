@@ -19,7 +19,7 @@ type Trace struct {
 	Lingering func(c *Conn)        // Close has sent everything and the end of stream, and waits for the peer's
 	Closed    func(c *Conn, err error)
 
-	Refused func(l *Listener, err error) // an accept that made no connection: ErrLimit, ErrShutdown, a *bounds.Refusal, or the system's error
+	Refused func(l *Listener, err error) // an accept that made no connection: ErrLimit, ErrShutdown, a *bounds.Refusal, an error of its Guard, or the system's
 	Panic   func(c *Conn, p *PanicError) // c is nil when the function was not a connection's
 	Slow    func(s SlowCallback)         // on the watchdog's goroutine
 }

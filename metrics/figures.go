@@ -59,6 +59,8 @@ var figures = []figure{
 		func(s *conn.Stats) float64 { return float64(s.RefusedBounds) }},
 	{count, "accepts_refused_total", "farewell", "",
 		func(s *conn.Stats) float64 { return float64(s.Farewells) }},
+	{count, "accepts_refused_total", "guard", "",
+		func(s *conn.Stats) float64 { return float64(s.RefusedGuard) }},
 	{count, "accepts_refused_total", "memory", "",
 		func(s *conn.Stats) float64 { return float64(s.RefusedMemory) }},
 	{count, "accepts_refused_total", "shutdown", "",
