@@ -219,7 +219,8 @@ func (k *caller) Settings(p *h2.PeerSettings) {
 	s := (*Session)(k)
 	(*sink)(k).Settings(p)
 	if p.HeaderTable != s.core.Peer().HeaderTable {
-		s.line.enc.SetTableSize(p.HeaderTable)
+		s.line.table.enc.SetTableSize(p.HeaderTable)
+		s.line.table.like = nil // the next block begins with the new size
 	}
 	s.line.settings(int(min(p.MaxStreams, 1<<30)))
 }

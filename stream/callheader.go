@@ -21,21 +21,39 @@ func (o *outgoing) listSize() (n int64) {
 	return n
 }
 
+// headerTable writes the header blocks of a line. As long as calls are alike and
+// nothing comes into the dynamic table, their common part is written once.
+type headerTable struct {
+	enc    h2.Encoder
+	grown  bool     // something has come into the table since the last look
+	common []byte   // what like and codec are written as
+	like   *request // nil: common is not valid
+	codec  Compressor
+}
+
+func (x *headerTable) append(dst []byte, name, value string) []byte {
+	n := len(dst)
+	dst = x.enc.Append(dst, name, value, false)
+	const indexed = 0x80 // RFC 7541, section 6.1: in the table already
+	if dst[n]&indexed == 0 {
+		x.grown, x.like = true, nil
+	}
+	return dst
+}
+
 // requestBlock writes a request's header block. What differs from call to call
 // stays out of the dynamic table.
 func (l *line) requestBlock(dst []byte, o *outgoing, left time.Duration) []byte {
-	r, set := o.st.req, &l.client.set
-	for _, f := range [...]Pair{
-		{":method", "POST"}, {":scheme", set.Scheme}, {":path", r.path}, {":authority", r.authority},
-		{"content-type", r.contentType}, {"te", "trailers"}, {"user-agent", set.UserAgent},
-		{"grpc-accept-encoding", l.client.accepts},
-	} {
-		if f.Value != "" {
-			dst = l.enc.Append(dst, f.Key, f.Value, false)
+	x := &l.table
+	if r := o.st.req; x.like != r || x.codec != o.compressor {
+		x.grown = false
+		n := len(dst)
+		dst = l.commonBlock(dst, o)
+		if !x.grown {
+			x.common, x.like, x.codec = append(x.common[:0], dst[n:]...), r, o.compressor
 		}
-	}
-	if c := o.compressor; c != nil {
-		dst = l.enc.Append(dst, "grpc-encoding", c.Name(), false)
+	} else {
+		dst = append(dst, x.common...)
 	}
 	if left != never {
 		var b [12]byte
@@ -45,8 +63,26 @@ func (l *line) requestBlock(dst []byte, o *outgoing, left time.Duration) []byte 
 		if strings.HasSuffix(p.Key, binSuffix) {
 			dst = h2.AppendField(dst, p.Key, encodeBin(p.Value))
 		} else {
-			dst = l.enc.Append(dst, p.Key, p.Value, false)
+			dst = x.append(dst, p.Key, p.Value)
 		}
+	}
+	return dst
+}
+
+// commonBlock writes what calls of one method have in common.
+func (l *line) commonBlock(dst []byte, o *outgoing) []byte {
+	r, set, x := o.st.req, &l.client.set, &l.table
+	for _, f := range [...]Pair{
+		{":method", "POST"}, {":scheme", set.Scheme}, {":path", r.path}, {":authority", r.authority},
+		{"content-type", r.contentType}, {"te", "trailers"}, {"user-agent", set.UserAgent},
+		{"grpc-accept-encoding", l.client.accepts},
+	} {
+		if f.Value != "" {
+			dst = x.append(dst, f.Key, f.Value)
+		}
+	}
+	if c := o.compressor; c != nil {
+		dst = x.append(dst, "grpc-encoding", c.Name())
 	}
 	return dst
 }

@@ -1,8 +1,11 @@
 package stream
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/weir-go/weir/internal/h2"
 )
@@ -347,4 +350,42 @@ func TestRefusedWithAQueue(t *testing.T) {
 	g.settle()
 	a.hears(`data 1 "" end`)
 	b.hears(`data 1 "" end`)
+}
+
+// However headers are written, they say what they are to say: with one method or
+// several, with metadata that comes and goes, with a table of any size.
+func TestHeaderTable(t *testing.T) {
+	for _, size := range []uint32{4096, 200, 60, 0} {
+		g := newStage(t, ClientConfig{})
+		g.start("/a/First", CallOptions{})
+		f := g.connect(h2.Setting{ID: h2.SettingHeaderTableSize, Value: size})
+		f.dec.SetAllowedMaxDynamicTableSize(size)
+		f.heard()
+		r := rand.New(rand.NewPCG(uint64(size), 3))
+		for i := range 400 {
+			path := []string{"/a/One", "/a/One", "/a/One", "/a/Two"}[r.IntN(4)]
+			o := CallOptions{Compressor: []string{"", "", "gzip"}[r.IntN(3)]}
+			if r.IntN(3) == 0 {
+				o.Header = Metadata{{"k", fmt.Sprint(r.IntN(30))}, {"k-bin", "\x01"}}
+			}
+			if r.IntN(3) == 0 {
+				o.Timeout = time.Hour
+			}
+			if i == 200 {
+				f.feed(h2.AppendSettings(nil, h2.Setting{ID: h2.SettingHeaderTableSize, Value: size / 2}))
+				f.l.out = f.l.out[:0]
+			}
+			g.start(path, o)
+			fields, err := f.dec.DecodeFull(f.l.out[h2.HeaderLen:])
+			if err != nil {
+				t.Fatal(err)
+			}
+			f.l.out = f.l.out[:0]
+			k, _ := o.Header.Value("k")
+			if fieldNamed(fields, ":path") != path || fieldNamed(fields, ":method") != "POST" || fieldNamed(fields, "te") != "trailers" ||
+				fieldNamed(fields, "grpc-encoding") != o.Compressor || fieldNamed(fields, "k") != k || (fieldNamed(fields, "grpc-timeout") != "") != (o.Timeout > 0) {
+				t.Fatalf("call %d of %s with %+v: %v", i, path, o, fields)
+			}
+		}
+	}
 }

@@ -16,7 +16,7 @@ var errNotReady = errors.New("stream: the connection ended before it was ready")
 type line struct {
 	client  *Client
 	sess    *Session
-	enc     h2.Encoder // of the loop
+	table   headerTable // of the loop
 	attempt *attempt
 	said    string       // of the loop: the server's GOAWAY
 	since   atomic.Int64 // when the connection's send window was used up; 0: it is not
