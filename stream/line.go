@@ -32,6 +32,15 @@ type line struct {
 // look for another one.
 const crowdedAfter = 10 * time.Millisecond
 
+// setFull notes whether the connection's send window is used up. A client wants
+// to know for how long.
+func (s *Session) setFull(full bool) {
+	if s.line != nil && full != s.full {
+		s.line.stuck(full)
+	}
+	s.full = full
+}
+
 // crowded reports whether the server takes no data on the connection.
 func (l *line) crowded() bool {
 	t := timer.Time(l.since.Load())

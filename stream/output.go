@@ -44,15 +44,6 @@ func (s *Session) join(st *Stream) {
 	}
 }
 
-// setFull notes whether the connection's send window is used up. A client wants
-// to know for how long.
-func (s *Session) setFull(full bool) {
-	if s.line != nil && full != s.full {
-		s.line.stuck(full)
-	}
-	s.full = full
-}
-
 // joinFirst puts back the stream that was taken last.
 func (s *Session) joinFirst(st *Stream) {
 	st.flags |= queuedUp
