@@ -15,7 +15,8 @@ import (
 //
 // It is a function of prev and of nothing else: it keeps no state, and reads no
 // clock, so that any goroutine may ask it, replicas agree without speaking to
-// each other, and what was missed can be told afterwards. Next(prev) is after
+// each other, and what was missed can be told afterwards. (A Pace is the one
+// exception, and says so.) Next(prev) is after
 // prev, or zero; and where a <= b, Next(a) <= Next(b) unless that is zero.
 // What Next returns carries no monotonic reading. A type of one's own keeps to
 // that and is a Trigger like those here; TestTrigger of package schedtest
