@@ -22,6 +22,7 @@ const (
 	gocron     = "github.com/netresearch/go-cron"
 	backoff    = "github.com/cenkalti/backoff/v5"
 	ants       = "github.com/panjf2000/ants/v2"
+	gobreaker  = "github.com/sony/gobreaker/v2"
 	goleak     = "go.uber.org/goleak"
 	hpack      = "golang.org/x/net/http2/hpack"
 	porcupine  = "github.com/anishathalye/porcupine"
@@ -53,7 +54,8 @@ var may = map[string]row{
 
 	"internal/groupcommit": {others: list(bbolt)},
 
-	"bounds": {module: list("timer", "internal/sock")},
+	"bounds":  {module: list("timer", "internal/sock")},
+	"breaker": {module: list("bounds"), others: list(gobreaker)},
 
 	"conn": {module: list("poller", "timer", "bounds", "internal/sock", "internal/buf", "internal/invariants"),
 		others: list(xsys)},
