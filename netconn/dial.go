@@ -31,6 +31,11 @@ type Dialer struct {
 	Options conn.Options  // of the connections
 	Class   bounds.Class  // that conn.Config.Bounds counts them as. 0: bounds.Client
 
+	// Allow, if set, is asked before each dial, with its address, and told by done
+	// what came of it: (*breaker.Breakers).Allow is one. An error of Allow's is
+	// found in that of the dial.
+	Allow func(address string) (done func(error), err error)
+
 	LocalAddr     net.Addr      // *net.TCPAddr or *net.UnixAddr to connect from. nil: the system's choice
 	Resolver      *net.Resolver // nil: net.DefaultResolver
 	Timeout       time.Duration // for all of it, resolving too. 0: the context's alone
@@ -55,11 +60,30 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 		ctx, cancel = context.WithTimeout(ctx, d.Timeout)
 		defer cancel()
 	}
-	c, err := d.dial(ctx, network, address)
+	c, err := d.allowed(ctx, network, address)
 	if err != nil {
 		return nil, dialError(ctx, network, err)
 	}
 	return c, nil
+}
+
+// allowed asks Allow, and tells it what came of the dial. A caller who left is no
+// fault of the destination, whatever the dial ended with.
+func (d *Dialer) allowed(ctx context.Context, network, address string) (*Conn, error) {
+	if d.Allow == nil {
+		return d.dial(ctx, network, address)
+	}
+	done, err := d.Allow(address)
+	if err != nil {
+		return nil, err
+	}
+	c, err := d.dial(ctx, network, address)
+	if ctx.Err() == context.Canceled {
+		done(ctx.Err())
+	} else {
+		done(err)
+	}
+	return c, err
 }
 
 func (d *Dialer) dial(ctx context.Context, network, address string) (*Conn, error) {
