@@ -70,6 +70,8 @@ type ClientConn struct {
 	life    context.Context // ends with Close
 	end     context.CancelFunc
 	shaking sync.WaitGroup
+	mu      sync.Mutex // of closed: no handshake begins when Close waits for them
+	closed  bool
 }
 
 var _ grpc.ClientConnInterface = (*ClientConn)(nil)
@@ -110,6 +112,9 @@ func (cc *ClientConn) Shutdown(ctx context.Context) error {
 func (cc *ClientConn) Close() error {
 	cc.end()
 	err := cc.core.Close()
+	cc.mu.Lock()
+	cc.closed = true
+	cc.mu.Unlock()
 	cc.shaking.Wait()
 	return err
 }

@@ -207,3 +207,35 @@ func TestClientClosed(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A server that accepts and says nothing: the call ends with its context, and
+// Close does not wait for the handshake.
+func TestClientHandshakeHangs(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ok(t, err)
+	defer ln.Close()
+	accepted := make(chan net.Conn, 1)
+	go func() {
+		if c, err := ln.Accept(); err == nil {
+			accepted <- c
+		}
+	}()
+	cc := newClient(t, ln.Addr().String(), grpc.ClientConfig{TLS: &tls.Config{}})
+	ctx, cancel := context.WithCancel(within(t))
+	called := make(chan error, 1)
+	go func() {
+		_, err := testgrpc.NewTestServiceClient(cc).EmptyCall(ctx, &testpb.Empty{}, stock.WaitForReady(true))
+		called <- err
+	}()
+	c := <-accepted
+	defer c.Close()
+	cancel()
+	want(t, status.Code(<-called), codes.Canceled)
+	go func() {
+		_, err := testgrpc.NewTestServiceClient(cc).EmptyCall(within(t), &testpb.Empty{}, stock.WaitForReady(true))
+		called <- err
+	}()
+	until(t, "a call that waits", func() bool { return cc.Core().Stats().Waiting == 1 })
+	ok(t, cc.Close())
+	want(t, status.Code(<-called), codes.Unavailable)
+}

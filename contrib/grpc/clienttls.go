@@ -33,14 +33,27 @@ func (cc *ClientConn) secure(cfg *ClientConfig) {
 		}
 	}
 	cfg.Connect = func(c *conn.Conn, attach func(stream.Link) *stream.Session, failed func(error)) conn.Handler {
+		if !cc.shake() {
+			failed(errEarly)
+			return nil
+		}
 		b := c.Block()
-		cc.shaking.Add(1) // before Close waits: until failed or attach there is an attempt
 		go func() {
 			defer cc.shaking.Done()
 			cc.handshake(netconn.FromBlocking(b), c, t, attach, failed)
 		}()
 		return nil
 	}
+}
+
+// shake counts a handshake; false when there shall be none any more.
+func (cc *ClientConn) shake() bool {
+	cc.mu.Lock()
+	defer cc.mu.Unlock()
+	if !cc.closed {
+		cc.shaking.Add(1)
+	}
+	return !cc.closed
 }
 
 // handshake makes a session of a connection, or closes it.
