@@ -285,3 +285,32 @@ func TestAttackHeadersThatGrow(t *testing.T) {
 		t.Errorf("%d bytes held for 15,001 values", held)
 	}
 }
+
+// A peer that fills its windows, while nobody receives, has done nothing wrong.
+func TestSlowMethodsAreNobodysFault(t *testing.T) {
+	const window, size = 1 << 20, 4100 // which takes 8 KiB of storage
+	p := newPeer(t, Config{SessionBudget: window}, goes("/g/Go", func(st *Stream) error {
+		<-st.Context().Done()
+		return nil
+	}))
+	p.greet()
+	g, m, sent := newGathered().from(p), message(string(make([]byte, size))), 0
+	for !p.l.closed && sent+len(m) <= h2.InitialWindow+g.from(p).credit[0] {
+		id := p.open("/g/Go", false)
+		for range 15 { // as many as a stream's window lets through
+			if sent+len(m) > h2.InitialWindow+g.from(p).credit[0] {
+				break
+			}
+			p.data(id, m, false)
+			sent += len(m)
+		}
+	}
+	t.Logf("%d bytes sent, %d held", sent, p.srv.Stats().Held)
+	if g.from(p); p.l.closed {
+		t.Errorf("the session ended: %v", g.goAway)
+	}
+	p.s.Lost(nil)
+	for p.srv.workers.busy() > 0 {
+		runtime.Gosched()
+	}
+}

@@ -16,8 +16,8 @@ type Config struct {
 	SendLimit  int // bytes in one stream's send queue at which it is full. 0: 64 KiB
 
 	StreamWindow int // bytes a peer may send on a stream unasked. 0: 64 KiB
-	ConnWindow   int // and on all streams of a session. 0: 1 MiB
-	MaxWindow    int // to which both grow where bandwidth and delay ask for it. 0: 4 MiB; at least the others
+	ConnWindow   int // and on all streams of a session. 0: 1 MiB, or half of SessionBudget if that is less
+	MaxWindow    int // to which both grow where bandwidth and delay ask for it. 0: 4 MiB, or half of SessionBudget if that is less; at least the others
 
 	SessionBudget int64 // bytes of a session's messages that wait: to be complete, to be received, to be sent. 0: 8 MiB, at least twice MaxRecv. Above: the session's peer is slowed down, and of messages that it has begun at once those that do not fit end with ResourceExhausted; above twice as much the session ends
 	ServerBudget  int64 // the same for all sessions together. 0: 256 MiB. Above half of it, new streams of sessions with more than their share end with ResourceExhausted; above it, these sessions are slowed down; above twice as much, all new streams end so
@@ -59,10 +59,14 @@ func (c *Config) setDefaults() {
 	zero(&c.MaxStreams, 1000)
 	zero(&c.SendLimit, 64<<10)
 	zero(&c.StreamWindow, 64<<10-1)
-	zero(&c.ConnWindow, 1<<20)
-	zero(&c.MaxWindow, 4<<20)
-	c.MaxWindow = max(c.MaxWindow, c.StreamWindow, c.ConnWindow)
 	zero(&c.SessionBudget, max(8<<20, 2*int64(c.MaxRecv)))
+	// What a peer sends within its window takes up to twice as much storage, and
+	// the window is open when the budget is used up: a peer that keeps to the
+	// rules must not come to twice the budget.
+	half := int(min(c.SessionBudget/2, h2.MaxWindow))
+	zero(&c.ConnWindow, min(1<<20, half))
+	zero(&c.MaxWindow, min(4<<20, half))
+	c.MaxWindow = max(c.MaxWindow, c.StreamWindow, c.ConnWindow)
 	zero(&c.ServerBudget, 256<<20)
 	zero(&c.MaxHeaderList, 16<<10)
 	zero(&c.ControlLimit, 64<<10)

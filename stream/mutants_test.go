@@ -99,7 +99,7 @@ func TestIdleWorkersEnd(t *testing.T) {
 // When the window is given back, nobody goes on asking the loop for it.
 func TestShortOnlyWhileShort(t *testing.T) {
 	proceed := make(chan struct{})
-	p := newPeer(t, Config{SessionBudget: 30_000, ConnWindow: h2.InitialWindow}, goes("/g/Go", func(st *Stream) error {
+	p := newPeer(t, Config{SessionBudget: 40_000, ConnWindow: h2.InitialWindow}, goes("/g/Go", func(st *Stream) error {
 		<-proceed
 		for {
 			if _, err := st.Recv(); err != nil {
