@@ -79,10 +79,16 @@ func BenchmarkBlockingPingPong(b *testing.B) {
 	owners.Wait()
 }
 
-// A peer that connects, is accepted, and leaves; the peer is package net's.
+// A peer that connects, is accepted, and leaves; the peer is package net's. With
+// bounds its descriptor is counted.
 func BenchmarkAcceptClose(b *testing.B) {
+	b.Run("plain", func(b *testing.B) { acceptClose(b, Config{Loops: 1, Bounds: uncounted}) })
+	b.Run("bounds", func(b *testing.B) { acceptClose(b, Config{Loops: 1}) })
+}
+
+func acceptClose(b *testing.B, cfg Config) {
 	closed := make(chan error, 1)
-	rt := running(b, Config{Loops: 1})
+	rt := running(b, cfg)
 	ln := listening(b, rt, func(*Conn) Handler { return funcs{closed: func(_ *Conn, err error) { closed <- err }} })
 	at := ln.Addr().String()
 	b.ReportAllocs()
