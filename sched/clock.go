@@ -1,6 +1,8 @@
 package sched
 
 import (
+	"runtime"
+	"sync"
 	"time"
 
 	"github.com/weir-go/weir/timer"
@@ -39,10 +41,20 @@ type Clock interface {
 
 // realClock is a Clock on a timer.Clock of its own, which calls back on its own
 // goroutine: between the instant and the decision no other one has to be woken.
+//
+// That sleeps in the kernel, and each time the runtime first has to notice and
+// then to find a P for it: some 50 µs of processor time where there are few Ps.
+// So for instants that are soon, of which there are many then, a Coarse clock
+// uses the runtime's own timers, which cost a tenth and are late by up to a
+// millisecond.
 type realClock struct {
 	cfg   timer.ClockConfig
 	clock *timer.Clock
 	alarm *timer.Alarm
+	soon  *time.Timer
+
+	calls  sync.Mutex // held while wake is called by soon
+	closed bool       // guarded by calls
 }
 
 // newRealClock returns one that is not started.
@@ -53,8 +65,13 @@ type inline struct{}
 
 func (inline) Submit(f func()) error { f(); return nil }
 
-// farAway is an alarm that is set, but not for anything: some 100 years.
-const farAway = 100 * 365 * 24 * time.Hour
+const (
+	// farAway is an alarm that is set, but not for anything: some 100 years.
+	farAway = 100 * 365 * 24 * time.Hour
+
+	// near is how far what is soon is away at most.
+	near = 5 * time.Millisecond
+)
 
 func (c *realClock) Start(wake, stepped func()) error {
 	c.cfg.Pool = inline{}
@@ -69,7 +86,17 @@ func (c *realClock) Start(wake, stepped func()) error {
 		return err
 	}
 	c.clock = clock
-	c.alarm = clock.AfterFunc(farAway, wake)
+	c.alarm = clock.AfterFunc(farAway, func() {
+		wake()
+		runtime.Gosched() // or who was readied would wait until the runtime takes away the P that this sleeps with
+	})
+	c.soon = time.AfterFunc(farAway, func() {
+		c.calls.Lock()
+		defer c.calls.Unlock()
+		if !c.closed {
+			wake()
+		}
+	})
 	return nil
 }
 
@@ -77,6 +104,21 @@ func (c *realClock) Now() timer.Time { return c.clock.Now() }
 
 func (c *realClock) Wall() time.Time { return time.Now().Round(0) }
 
-func (c *realClock) Wake(at timer.Time) { c.alarm.Reset(min(at.Sub(c.clock.Now()), farAway)) }
+func (c *realClock) Wake(at timer.Time) {
+	d := min(at.Sub(c.clock.Now()), farAway)
+	if d < near && c.cfg.Precision == timer.Coarse {
+		c.soon.Reset(d)
+		c.alarm.Stop()
+		return
+	}
+	c.soon.Stop()
+	c.alarm.Reset(d)
+}
 
-func (c *realClock) Close() error { return c.clock.Close() }
+func (c *realClock) Close() error {
+	c.soon.Stop()
+	c.calls.Lock()
+	c.closed = true
+	c.calls.Unlock()
+	return c.clock.Close()
+}

@@ -17,7 +17,7 @@ type Config struct {
 	Timer timer.ClockConfig
 
 	// Apart is the least time between two wake-ups of the clock: what is due in
-	// between is late by no more than that, and decided together. Zero: 500 µs,
+	// between is late by no more than that, and decided together. Zero: 1 ms,
 	// negative: none.
 	Apart time.Duration
 
@@ -156,7 +156,7 @@ func (cfg *Config) settle() {
 	if cfg.Workers <= 0 {
 		cfg.Workers = 256
 	}
-	cfg.Apart = max(or(cfg.Apart, 500*time.Microsecond), 0)
+	cfg.Apart = max(or(cfg.Apart, time.Millisecond), 0)
 	cfg.Replaced = max(or(cfg.Replaced, 16), 0)
 	cfg.Tasks = max(or(cfg.Tasks, 2_000_000), 1)
 	cfg.Waiting = max(or(cfg.Waiting, 1<<16), 1)
