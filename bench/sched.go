@@ -44,6 +44,7 @@ var schedArea = &area{
 	},
 	names: report.Names{
 		"std": "package time", "weir": "weir", "fine": "weir, Fine", "exact": "weir, Exact",
+		"prompt": "weir, Exact, prompt", "short": "weir, prompt",
 		"gocron": "gocron v2", "robfig": "robfig/cron", "quartz": "go-quartz",
 		"skew-idle": "Jobs of 100 ms, idle", "skew-burnt": "Jobs of 100 ms, all cores burnt by other processes",
 		"skew-inside": "Jobs of 100 ms, all Ps burnt inside the process",
@@ -90,7 +91,7 @@ func measureSched(b *bench) error {
 		return errors.New("-source: no rival of this area takes one")
 	}
 	for _, id := range b.subjects {
-		if !slices.Contains(append(schedRivals, "std", "weir", "fine", "exact"), id) {
+		if !slices.Contains(append(schedRivals, "std", "weir", "fine", "exact", "prompt", "short"), id) {
 			return fmt.Errorf("no subject is called %q", id)
 		}
 	}
@@ -148,7 +149,7 @@ func schedIntervals(b *bench, binary string) error {
 		if n >= 10_000 {
 			rounds = min(rounds, 2) // to add so many takes some of the subjects long
 		}
-		all := append([]string{"std", "weir"}, schedRivals...)
+		all := append([]string{"std", "weir", "short"}, schedRivals...)
 		if n >= 100_000 {
 			all = slices.DeleteFunc(all, func(id string) bool { return id == "quartz" })
 			b.note("go-quartz with 100,000 jobs is not measured: to add a job takes it as long as there are jobs, minutes for so many")
@@ -254,7 +255,7 @@ func (b *bench) skewUnder(l load, binary string) (err error) {
 		return fmt.Errorf("skew, %s: %w", l, err)
 	}
 	name := "skew-" + string(l)
-	for _, s := range b.schedSubjects(binary, append([]string{"std", "weir", "fine", "exact"}, schedRivals...)...) {
+	for _, s := range b.schedSubjects(binary, append([]string{"std", "weir", "fine", "exact", "prompt"}, schedRivals...)...) {
 		k := r[s.id]
 		spread := lateness.SpreadOf(k.Late)
 		share := func(n uint64) float64 { return 100 * float64(n) / float64(max(k.Points, 1)) }

@@ -46,26 +46,29 @@ func fit(rows []report.Row, name string) (list []string) {
 	return list
 }
 
-func intervalGoals(rows []report.Row) []goal {
-	cost := goal{what: "CPU of a fire, to the best rival's", limit: 1. / 5}
-	late := goal{what: "Later than 10 ms or missed, to the best rival's", limit: 1. / 10}
-	missed := goal{what: "Instants without a body, %", limit: 0.1}
-	for _, n := range []int{1000, 10_000, 100_000} {
-		name, of := intervalsCase(n), report.Number(float64(n))
-		ours, ok := figure(rows, name, "weir", "cpu_per_fire")
-		if v, whose := best(rows, name, "cpu_per_fire", fit(rows, name)); ok && whose != "" && v > 0 {
-			if m, _ := figure(rows, name, whose, "missed"); m > mostMissed {
-				whose += ", which misses " + report.Number(m) + " %"
+func intervalGoals(rows []report.Row) (goals []goal) {
+	for _, subject := range []struct{ id, what string }{{"weir", ""}, {"short", ", prompt"}} {
+		cost := goal{what: "CPU of a fire" + subject.what + ": to the best rival's", limit: 1. / 5}
+		late := goal{what: "Later than 10 ms or missed" + subject.what + ": to the best rival's", limit: 1. / 10}
+		missed := goal{what: "Instants without a body" + subject.what + ", %", limit: 0.1}
+		for _, n := range []int{1000, 10_000, 100_000} {
+			name, of := intervalsCase(n), report.Number(float64(n))
+			ours, ok := figure(rows, name, subject.id, "cpu_per_fire")
+			if v, whose := best(rows, name, "cpu_per_fire", fit(rows, name)); ok && whose != "" && v > 0 {
+				if m, _ := figure(rows, name, whose, "missed"); m > mostMissed {
+					whose += ", which misses " + report.Number(m) + " %"
+				}
+				cost.of, cost.found = append(cost.of, of+", "+whose), append(cost.found, ours/v)
 			}
-			cost.of, cost.found = append(cost.of, of+", "+whose), append(cost.found, ours/v)
+			ours, ok = figure(rows, name, subject.id, "late")
+			if v, whose := best(rows, name, "late", schedRivals); ok && whose != "" && v > 0 {
+				late.of, late.found = append(late.of, of+", "+whose), append(late.found, ours/v)
+			}
+			missed.against(rows, name, subject.id, "missed", of)
 		}
-		ours, ok = figure(rows, name, "weir", "late")
-		if v, whose := best(rows, name, "late", schedRivals); ok && whose != "" && v > 0 {
-			late.of, late.found = append(late.of, of+", "+whose), append(late.found, ours/v)
-		}
-		missed.against(rows, name, "weir", "missed", of)
+		goals = append(goals, cost, late, missed)
 	}
-	return []goal{cost, late, missed}
+	return goals
 }
 
 func pendingGoals(rows []report.Row) []goal {
@@ -96,6 +99,7 @@ func skewGoals(rows []report.Row) []goal {
 	}{
 		{"idle, Fine, mean", 1. / 10, idle, "fine", "mean"},
 		{"burnt by others, Exact, p99.9", 1. / 10, burnt, "exact", "p99.9"},
+		{"burnt by others, Exact, prompt, p99.9", 1. / 10, burnt, "prompt", "p99.9"},
 		{"burnt by others, Fine, p99.9", 1. / 3, burnt, "fine", "p99.9"},
 	} {
 		g := goal{what: "Skew, " + m.what + ": ratio to time.Ticker", limit: m.limit}
@@ -103,14 +107,16 @@ func skewGoals(rows []report.Row) []goal {
 		goals = append(goals, g)
 	}
 	for _, l := range []load{spare, core} {
-		g := goal{what: "Skew, burnt inside, p99.9 of Exact, " + map[load]string{spare: "with a Spare", core: "with a Spare and a free core"}[l] +
-			": ratio to time.Ticker without", limit: 1. / 10}
-		with, ok1 := figure(rows, "skew-"+string(l), "exact", "p99.9")
-		without, ok2 := figure(rows, "skew-"+string(inside), "std", "p99.9")
-		if ok1 && ok2 && without > 0 {
-			g.of, g.found = []string{"100 ms"}, []float64{with / without}
+		with := map[load]string{spare: "with a Spare", core: "with a Spare and a free core"}[l]
+		for _, m := range []struct{ subject, what string }{{"exact", "Exact"}, {"prompt", "Exact, prompt"}} {
+			g := goal{what: "Skew, burnt inside, p99.9 of " + m.what + ", " + with + ": ratio to time.Ticker without", limit: 1. / 10}
+			ours, ok1 := figure(rows, "skew-"+string(l), m.subject, "p99.9")
+			theirs, ok2 := figure(rows, "skew-"+string(inside), "std", "p99.9")
+			if ok1 && ok2 && theirs > 0 {
+				g.of, g.found = []string{"100 ms"}, []float64{ours / theirs}
+			}
+			goals = append(goals, g)
 		}
-		goals = append(goals, g)
 	}
 	return goals
 }

@@ -91,7 +91,7 @@ func intervals(j job) (any, error) {
 
 // lead is how long it takes a subject to add a job, and more.
 var lead = map[string]time.Duration{
-	"std": 5 * time.Microsecond, "weir": 10 * time.Microsecond,
+	"std": 5 * time.Microsecond, "weir": 10 * time.Microsecond, "short": 10 * time.Microsecond,
 	"gocron": 120 * time.Microsecond, "robfig": 5 * time.Microsecond, "quartz": 200 * time.Microsecond,
 }
 

@@ -71,7 +71,8 @@ type shot struct {
 
 // subjects makes each of them.
 var subjects = map[string]func() (scheduler, error){
-	"std": newStd, "weir": newWeir, "fine": newFine, "exact": newExact, "gocron": newGocron, "robfig": newRobfig, "quartz": newQuartz,
+	"std": newStd, "weir": newWeir, "fine": newFine, "exact": newExact, "prompt": newPrompt, "short": newShort,
+	"gocron": newGocron, "robfig": newRobfig, "quartz": newQuartz,
 }
 
 func main() {

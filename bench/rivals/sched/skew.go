@@ -36,7 +36,7 @@ func skew(j job) (any, error) {
 	if err := work.Start(j.Inside, j.Spare); err != nil {
 		return nil, err
 	}
-	all, made, order := skews{}, map[string]scheduler{}, []string{"std", "weir", "fine", "exact", "gocron", "robfig", "quartz"}
+	all, made, order := skews{}, map[string]scheduler{}, []string{"std", "weir", "fine", "exact", "prompt", "gocron", "robfig", "quartz"}
 	started := time.Now().Add(time.Second)
 	for i, name := range order {
 		s, err := subjects[name]()

@@ -87,6 +87,21 @@ func weirWith(p timer.Precision) (scheduler, error) {
 	return weir{s}, err
 }
 
+// newPrompt is for short bodies: its only worker is whoever decides, the clock's goroutine.
+func newPrompt() (scheduler, error) { return promptWith(timer.Exact) }
+
+// newShort is the same with a clock of no great precision.
+func newShort() (scheduler, error) { return promptWith(timer.Coarse) }
+
+func promptWith(p timer.Precision) (scheduler, error) {
+	s, err := sched.New(sched.Config{Timer: timer.ClockConfig{Precision: p}, Pool: here{}, Workers: 1})
+	return weir{s}, err
+}
+
+type here struct{}
+
+func (here) Submit(f func()) error { f(); return nil }
+
 func (w weir) every(start time.Time, period time.Duration, body func()) error {
 	_, err := w.Add(context.Background(), sched.Job{Trigger: sched.Every{Period: period, Start: start},
 		Do: func(context.Context, sched.Fire) error { body(); return nil }})
