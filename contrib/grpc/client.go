@@ -209,7 +209,7 @@ func (cc *ClientConn) call(cs *clientStream, method string) (*stream.Stream, err
 	}
 	o.Header = header
 	if cs.stats != nil {
-		cs.stats.begin(md)
+		cs.stats.headerOut(md)
 	}
 	return cc.core.Call(cs.ctx, method, o.CallOptions)
 }

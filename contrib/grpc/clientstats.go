@@ -23,6 +23,13 @@ func newClientReport(cs *clientStream, method string) *clientReport {
 	for _, h := range cs.cc.cfg.Stats {
 		r.ctx = h.TagRPC(r.ctx, &stats.RPCTagInfo{FullMethodName: method, FailFast: !cs.o.WaitForReady})
 	}
+	r.tell(&stats.Begin{
+		Client:         true,
+		BeginTime:      r.start,
+		FailFast:       !cs.o.WaitForReady,
+		IsClientStream: cs.desc.ClientStreams,
+		IsServerStream: cs.desc.ServerStreams,
+	})
 	return r
 }
 
@@ -32,15 +39,8 @@ func (r *clientReport) tell(s stats.RPCStats) {
 	}
 }
 
-// begin reports the call's begin and the request's header.
-func (r *clientReport) begin(md metadata.MD) {
-	r.tell(&stats.Begin{
-		Client:         true,
-		BeginTime:      r.start,
-		FailFast:       !r.cs.o.WaitForReady,
-		IsClientStream: r.cs.desc.ClientStreams,
-		IsServerStream: r.cs.desc.ServerStreams,
-	})
+// headerOut reports the request's header.
+func (r *clientReport) headerOut(md metadata.MD) {
 	r.tell(&stats.OutHeader{Client: true, FullMethod: r.method, Compression: r.cs.o.Compressor, Header: md})
 }
 

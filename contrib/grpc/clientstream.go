@@ -176,16 +176,21 @@ func (cs *clientStream) abort(err error) {
 // end.
 func (cs *clientStream) hooked() {
 	if cs.stats != nil || len(cs.o.onFinish) > 0 {
-		cs.stop = context.AfterFunc(cs.ctx, func() { cs.finish(status.FromContextError(cs.ctx.Err()).Err()) })
+		cs.stop = context.AfterFunc(cs.ctx, func() { cs.conclude(status.FromContextError(cs.ctx.Err()).Err()) })
 	}
 }
 
-// finish tells all who want to know how the call has ended, once.
+// finish is the call's end as its caller has come to know it.
 func (cs *clientStream) finish(err error) {
+	if cs.stop != nil {
+		cs.stop()
+	}
+	cs.conclude(err)
+}
+
+// conclude tells all who want to know how the call has ended, once.
+func (cs *clientStream) conclude(err error) {
 	cs.once.Do(func() {
-		if cs.stop != nil {
-			cs.stop()
-		}
 		if cs.st != nil {
 			cs.tell()
 		}
