@@ -10,7 +10,7 @@ import (
 	"github.com/weir-go/weir/internal/h2"
 )
 
-// waitingOf fails when another number of calls waits, or is open on each
+// holds fails when another number of calls waits, or is open on each
 // connection.
 func (g *stage) holds(waiting int, open ...int) {
 	g.t.Helper()
@@ -84,7 +84,7 @@ func TestPoolGrowsWhenCrowded(t *testing.T) {
 	a.s.line.since.Store(-1e9) // a long time ago
 	g.start("/a/B", CallOptions{})
 	g.holds(0, 3)
-	b := g.connect()
+	g.connect()
 	g.start("/a/B", CallOptions{})
 	g.holds(0, 3, 1)
 	a.feed(h2.AppendWindowUpdate(nil, 0, 1<<20))
@@ -92,7 +92,6 @@ func TestPoolGrowsWhenCrowded(t *testing.T) {
 	if a.s.line.crowded() {
 		t.Error("still crowded")
 	}
-	_ = b
 }
 
 func TestPoolRetiresIdle(t *testing.T) {

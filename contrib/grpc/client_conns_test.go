@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -238,4 +240,62 @@ func TestClientHandshakeHangs(t *testing.T) {
 	until(t, "a call that waits", func() bool { return cc.Core().Stats().Waiting == 1 })
 	ok(t, cc.Close())
 	want(t, status.Code(<-called), codes.Unavailable)
+}
+
+// Calls of every kind that are cancelled at any moment: each ends once, and
+// nothing is left of it.
+func TestClientCancelStorm(t *testing.T) {
+	s := &service{duplex: talk, unary: func(_ context.Context, req *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+		return text(string(req.Payload.Body)), nil
+	}}
+	for name, addr := range map[string]string{
+		"stock": serveStock(t, s.register),
+		"own":   func() string { _, _, a := serve(t, grpc.Config{}, s.register); return a }(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			cc := newClient(t, addr, grpc.ClientConfig{})
+			client := testgrpc.NewTestServiceClient(cc)
+			var ends atomic.Int64
+			var all sync.WaitGroup
+			const callers, each = 8, 60
+			for k := range callers {
+				r := rand.New(rand.NewPCG(uint64(k), 9))
+				all.Go(func() {
+					for i := range each {
+						ctx, cancel := context.WithTimeout(context.Background(), time.Duration(r.IntN(1500))*time.Microsecond)
+						var header, trailer metadata.MD
+						told := make(chan error, 2)
+						options := []stock.CallOption{stock.Header(&header), stock.Trailer(&trailer), stock.OnFinish(func(err error) { ends.Add(1); told <- err })}
+						body := strings.Repeat("x", r.IntN(3000))
+						var err error
+						if i%2 == 0 {
+							_, err = client.UnaryCall(ctx, &testpb.SimpleRequest{Payload: &testpb.Payload{Body: []byte(body)}}, options...)
+						} else {
+							var ss testgrpc.TestService_FullDuplexCallClient
+							if ss, err = client.FullDuplexCall(ctx, options...); err == nil {
+								for err == nil {
+									if err = ss.Send(bodyOf(body)); err == nil {
+										_, err = ss.Recv()
+									}
+								}
+								if err == io.EOF {
+									_, err = ss.Recv()
+								}
+							}
+						}
+						if code := status.Code(err); code != codes.OK && code != codes.DeadlineExceeded {
+							t.Errorf("%v", err)
+						}
+						if end := <-told; status.Code(end) != status.Code(err) {
+							t.Errorf("it ended with %v, and was told %v", err, end)
+						}
+						cancel()
+					}
+				})
+			}
+			all.Wait()
+			want(t, ends.Load(), int64(callers*each))
+			until(t, "no call", func() bool { s := cc.Core().Stats(); return s.Calls == 0 && s.Held == 0 })
+		})
+	}
 }

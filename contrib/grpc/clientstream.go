@@ -173,9 +173,9 @@ func (cs *clientStream) abort(err error) {
 }
 
 // hooked watches over the call's context where somebody wants to be told of the
-// end.
+// end. Invoke is its own watch: it receives until the end.
 func (cs *clientStream) hooked() {
-	if cs.stats != nil || len(cs.o.onFinish) > 0 {
+	if cs.desc != unaryDesc && (cs.stats != nil || len(cs.o.onFinish) > 0) {
 		cs.stop = context.AfterFunc(cs.ctx, func() { cs.conclude(status.FromContextError(cs.ctx.Err()).Err()) })
 	}
 }
