@@ -23,7 +23,10 @@ type group struct {
 // join puts the task in the group of its parent. Locked.
 func (s *Scheduler) join(t *Task) {
 	done := t.parent.Done()
-	g := s.groups[done]
+	g := s.endless
+	if done != nil {
+		g = s.groups[done]
+	}
 	if g == nil {
 		g = &group{done: done}
 		s.groups[done] = g
@@ -31,7 +34,7 @@ func (s *Scheduler) join(t *Task) {
 			g.leave = context.AfterFunc(t.parent, func() { s.bereave(g) })
 		}
 	}
-	t.group, t.index = g, len(g.tasks)
+	t.group, t.index = g, int32(len(g.tasks))
 	g.tasks = append(g.tasks, t)
 }
 
@@ -65,7 +68,7 @@ func (g *group) close() {
 	}
 	for _, t := range g.tasks {
 		if t != nil {
-			t.index = len(kept)
+			t.index = int32(len(kept))
 			kept = append(kept, t)
 		}
 	}

@@ -45,9 +45,14 @@ func (o Once) Cancel() bool {
 	}
 	s := o.task.sched
 	s.mu.Lock()
-	was := o.task.life == o.life && o.task.flags&gone == 0
+	t := o.task
+	was := t.life == o.life && t.flags&gone == 0
 	if was {
-		s.drop(o.task, Stopped, ErrCancelled)
+		s.drop(t, Stopped, ErrCancelled)
+	}
+	if t.live == nil { // nothing to tell anybody
+		s.mu.Unlock()
+		return was
 	}
 	s.release()
 	return was

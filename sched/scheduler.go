@@ -30,7 +30,7 @@ type Config struct {
 	// (ReplaceSlot). Zero: 16, negative: none.
 	Replaced int
 
-	Tasks   int // that may be there at once. Zero: 2 million
+	Tasks   int // that may be there at once. Zero: 2 million; at most 2^30
 	Waiting int // runs that may wait in a queue that says nothing else. Zero: 65,536
 	Ledger  int // lines that are kept. Zero: 10,000
 	Series  int // that are measured, at most. Zero: 1,000
@@ -72,7 +72,8 @@ type Scheduler struct {
 	names     map[string]*Task
 	spare     []*Task // of In
 	groups    map[<-chan struct{}]*group
-	plain     *spec // of one-shots that say nothing
+	endless   *group // of them, that of parents that never end
+	plain     *spec  // of one-shots that say nothing
 	queues    map[string]*queue
 	resources map[string]*gate
 	series    map[[2]string]*series
@@ -114,6 +115,8 @@ func New(cfg Config) (*Scheduler, error) {
 		names: make(map[string]*Task), groups: make(map[<-chan struct{}]*group),
 		queues: make(map[string]*queue), resources: make(map[string]*gate),
 		series: make(map[[2]string]*series), orphans: make(map[*run]struct{}), ended: make(chan struct{})}
+	s.endless = new(group)
+	s.groups[nil] = s.endless
 	s.loop = s.work
 	s.kick.Init((*kicker)(s))
 	s.cfg.settle()
@@ -158,7 +161,7 @@ func (cfg *Config) settle() {
 	}
 	cfg.Apart = max(or(cfg.Apart, time.Millisecond), 0)
 	cfg.Replaced = max(or(cfg.Replaced, 16), 0)
-	cfg.Tasks = max(or(cfg.Tasks, 2_000_000), 1)
+	cfg.Tasks = min(max(or(cfg.Tasks, 2_000_000), 1), 1<<30)
 	cfg.Waiting = max(or(cfg.Waiting, 1<<16), 1)
 	cfg.Ledger = max(or(cfg.Ledger, 10_000), 1)
 	cfg.Series = max(or(cfg.Series, 1000), 1)

@@ -11,22 +11,24 @@ import (
 // its parent context has ended, and when nothing is left to come: then its name
 // is free. Its methods may be called from any goroutine, and from bodies.
 type Task struct {
-	sched  *Scheduler
-	spec   *spec // replaced, never changed
+	sched *Scheduler
+
+	// Guarded by the Scheduler's lock. What it takes to end a task comes first, to
+	// be on few cache lines.
+	group *group
+	live  *live // nil until it fires for the first time
+	id    uint64
+	timer timer.Timer
+	index int32  // in the group
+	life  uint32 // which Once it is
+	gen   uint32 // changes when next does by other means than firing
+	flags flags
+	why   Reason // it is gone
+
+	next   Instant // that the timer stands for, 0 if none
+	spec   *spec   // replaced, never changed
 	do     Body
 	parent context.Context
-	id     uint64
-
-	// Guarded by the Scheduler's lock.
-	group *group
-	index int // in the group
-	timer timer.Timer
-	next  Instant // that the timer stands for, 0 if none
-	live  *live   // nil until it fires for the first time
-	gen   uint32  // changes when next does by other means than firing
-	life  uint32  // which Once it is
-	why   Reason  // it is gone
-	flags flags
 }
 
 type flags uint16

@@ -22,5 +22,9 @@ func (w *wheel) next() timer.Time {
 	return first
 }
 
+// neighbours is log2 of how many tasks that were added one after the other are in
+// the same heap: who adds and cancels in turn finds it in the cache.
+const neighbours = 8
+
 // of is the heap of what has this number.
-func (w *wheel) of(id uint64) *timer.Heap { return &w[id%shards] }
+func (w *wheel) of(id uint64) *timer.Heap { return &w[id>>neighbours%shards] }
