@@ -1,0 +1,88 @@
+package proxyproto
+
+import (
+	"errors"
+	"net/netip"
+	"time"
+
+	"github.com/weir-go/weir/conn"
+	"github.com/weir-go/weir/timer"
+)
+
+// ErrTime is the cause of a connection whose header did not come in time.
+var ErrTime = errors.New("proxyproto: no PROXY header in time")
+
+// Config says whose headers are read.
+type Config struct {
+	// Trusted are the proxies. Others are passed on without a look at what they
+	// send, with a zero Header: whether they may connect is for a listener's
+	// Guard to say. Peers on Unix sockets are trusted.
+	Trusted []netip.Prefix
+
+	Time time.Duration // that a header may take. 0: 5 s
+}
+
+// Serve returns a conn.Serve that reads the header and then asks next for the
+// handler, in the same way as a listener asks its Serve; what comes behind the
+// header is the handler's first Data. A trusted peer that sends no header is
+// closed with ErrHeader or ErrTime.
+func (cfg Config) Serve(next func(c *conn.Conn, h Header) conn.Handler) conn.Serve {
+	if cfg.Time <= 0 {
+		cfg.Time = 5 * time.Second
+	}
+	return func(c *conn.Conn) conn.Handler {
+		if !cfg.trusts(c.Remote()) {
+			return next(c, Header{})
+		}
+		r := &reader{c: c, next: next}
+		r.timer.Init(r)
+		c.SetTimer(&r.timer, c.Now().Add(cfg.Time))
+		return r
+	}
+}
+
+func (cfg *Config) trusts(peer conn.Addr) bool {
+	addr := peer.IP.Addr().Unmap().WithZone("")
+	if !addr.IsValid() {
+		return true
+	}
+	for _, p := range cfg.Trusted {
+		if p.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// reader is the handler of a connection until its header is there.
+type reader struct {
+	c     *conn.Conn
+	next  func(c *conn.Conn, h Header) conn.Handler
+	timer timer.Timer
+}
+
+// Fire ends a connection whose time is over.
+func (r *reader) Fire(timer.Time) { r.c.CloseWith(ErrTime) }
+
+// Data implements conn.Handler.
+func (r *reader) Data(c *conn.Conn) error {
+	h, n, err := Parse(c.Peek())
+	if err != nil || n == 0 {
+		return err
+	}
+	c.Discard(n)
+	c.StopTimer(&r.timer)
+	handler := r.next(c, h)
+	if handler == nil {
+		c.Close() // has no effect on one that Block has taken over
+		return nil
+	}
+	c.SetHandler(handler)
+	if c.Buffered() > 0 {
+		return handler.Data(c)
+	}
+	return nil
+}
+
+// Closed implements conn.Handler.
+func (r *reader) Closed(c *conn.Conn, _ error) { c.StopTimer(&r.timer) }
