@@ -38,6 +38,9 @@ judges: # those of make test who are others' programs; here none may be missing
 	@internal/ci/need.sh $(NEEDS)
 	cd contrib/judges && WEIR_JUDGES=all go test -count=1 -v -timeout 10m ./...
 
+faults: # the fault suite as long as its figures need; make test has a short form
+	WEIR_FAULTS=long go test -count 1 -timeout 15m -v ./internal/faults
+
 bench: # this runtime against package net; see go run ./bench -h
 	go run ./bench $(ARGS)
 
