@@ -83,7 +83,7 @@ var (
 	statusOK       = &Status{}
 	statusCanceled = &Status{Code: Canceled, Message: "canceled"}
 	statusDeadline = &Status{Code: DeadlineExceeded, Message: "the deadline has passed"}
-	statusCrowded  = &Status{Code: ResourceExhausted, Message: "the server's byte budget is used up"}
+	statusCrowded  = &Status{Code: ResourceExhausted, Message: "the byte budget is used up"}
 )
 
 // StatusOf returns the status that err stands for: nil is OK, a *Status itself
