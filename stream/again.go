@@ -165,34 +165,43 @@ func (o *outgoing) settleOn(s *Session) {
 	if st.head != nil || st.flags&sendDone != 0 {
 		s.join(st)
 	}
-	todo, settled := o.takeOver(s)
-	for ; !settled; todo, settled = o.takeOver(s) {
-		for _, c := range todo {
-			if c.op == opSend {
-				transfer(c.ref.(*Buffer).size(), limbo, s)
-			}
-			st.obey(c)
+	for _, c := range o.gathered() {
+		if c.op == opSend {
+			transfer(c.ref.(*Buffer).size(), limbo, s)
 		}
+		st.obey(c)
 	}
+	o.takeOver(s)
 	st.roomy()
 	if why := o.cancelled(); why != nil { // while nobody would have heard of it
 		st.reset(h2.Cancel, why)
 	}
 }
 
-// takeOver returns what has gathered, or settles the stream when nothing has.
-func (o *outgoing) takeOver(s *Session) (todo []command, settled bool) {
+// gathered returns what was left while the stream had no session.
+func (o *outgoing) gathered() []command {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	todo = append(o.late, o.pending...)
+	all := append(o.late, o.pending...)
 	o.late, o.pending = nil, nil
-	if len(todo) > 0 {
-		return todo, false
-	}
+	return all
+}
+
+// takeOver settles the stream. What was left meanwhile goes to the session's
+// inbox, in order: a stream that posts to itself does not hold the loop.
+func (o *outgoing) takeOver(s *Session) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	o.at.Store(s)
+	for _, c := range o.pending {
+		if c.op == opSend {
+			transfer(c.ref.(*Buffer).size(), o.client.limbo, s)
+		}
+		s.put(c) // on its loop, with the session alive
+	}
+	o.pending = nil
 	if o.alarm != nil {
 		o.alarm.Stop()
 		o.alarm = nil
 	}
-	return nil, true
 }
