@@ -48,3 +48,17 @@ func TestPostToItselfWithoutConnection(t *testing.T) {
 		t.Error(h.ended())
 	}
 }
+
+// A call that waits for another connection, because this one has refused it,
+// does not keep others from this one.
+func TestRefusedKeepsNobodyOut(t *testing.T) {
+	g := newStage(t, ClientConfig{})
+	g.start("/a/First", CallOptions{})
+	f := g.connect(limit(100))
+	f.refuse(1)
+	g.holds(1, 0) // and another connection is being made
+	g.start("/a/Second", CallOptions{})
+	g.holds(1, 1)
+	g.fail() // the other one is not to be had
+	g.holds(0, 2)
+}

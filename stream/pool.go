@@ -113,7 +113,7 @@ func (c *Client) enter(o *outgoing, t *todo) (*line, error) {
 	o.place = inQueue
 	o.setAlarm()
 	c.queue.push(o)
-	c.grow(t, true)
+	c.schedule(t) // those before it may wait for another connection only
 	return nil, nil
 }
 
