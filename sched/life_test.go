@@ -223,3 +223,49 @@ func TestCloseCancelsAndReports(t *testing.T) {
 	deaf.end <- nil
 	k.until(func(st sched.Stats) bool { return st.Orphans == 0 && st.Workers == 0 })
 }
+
+// meddles is a trigger in which somebody meddles with its task.
+type meddles struct {
+	sched.Trigger
+	how func()
+}
+
+func (m *meddles) Next(prev time.Time) time.Time {
+	if m.how != nil {
+		m.how()
+	}
+	return m.Trigger.Next(prev)
+}
+
+// What is done to a task while its trigger is asked, without the lock.
+func TestMeddlingWithADecision(t *testing.T) {
+	for name, test := range map[string]struct {
+		how   func(k *kit, task *sched.Task)
+		lines string
+	}{
+		"nothing":            {func(*kit, *sched.Task) {}, "1 ran, 2 ran, 3 ran"},
+		"paused and resumed": {func(_ *kit, task *sched.Task) { task.Pause(); task.Resume() }, "1 ran, 2 ran, 3 ran"},
+		"paused":             {func(_ *kit, task *sched.Task) { task.Pause() }, ""},
+		"cancelled":          {func(_ *kit, task *sched.Task) { task.Cancel() }, "1 cancelled cancelled"},
+		"run": {func(k *kit, task *sched.Task) { k.ok(task.Run(t.Context())); k.bodiesEnd() },
+			"hand ran, 1 ran, hand ran, 2 ran, hand ran, 3 ran"},
+		"rescheduled": {func(k *kit, task *sched.Task) {
+			k.ok(task.Reschedule(sched.Every{Period: 1500 * time.Millisecond}))
+		}, "1 cancelled rescheduled, 1.5 ran, 3 ran"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := newKit(t, sched.Config{})
+			m := &meddles{Trigger: sched.Every{Period: time.Second}}
+			task := k.add(sched.Job{Name: "a", Trigger: m, Do: nothing})
+			m.how = func() { test.how(k, task) }
+			k.pass(3 * time.Second)
+			k.tells("a", test.lines)
+		})
+	}
+}
+
+// bodiesEnd waits until no body runs, where the clock does not stand still.
+func (k *kit) bodiesEnd() {
+	k.t.Helper()
+	k.until(func(st sched.Stats) bool { return st.Running+st.Waiting == 0 })
+}

@@ -25,7 +25,7 @@ func (t *Task) Resume() {
 	s.mu.Lock()
 	if t.flags&(gone|paused) == paused {
 		t.flags &^= paused
-		if t.next != 0 && t.flags&behind == 0 {
+		if t.next != 0 && t.flags&(behind|popped) == 0 { // else it is set anyway
 			when := s.bases.of(t.spec.steady).mono(t.next)
 			if when <= s.clock.Now() {
 				t.flags |= lapsed

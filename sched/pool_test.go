@@ -65,3 +65,26 @@ func TestSparePool(t *testing.T) {
 	k.settle()
 	k.tells("b", "hand ran")
 }
+
+// A caller who runs something himself takes no worker's place.
+func TestCallersDoNotCount(t *testing.T) {
+	k := newKit(t, sched.Config{Workers: 1, Queues: []sched.Queue{{Capacity: 1, Full: sched.RunInCaller}}})
+	h, mine := newHeld(), newHeld()
+	k.submit(job("a", h.do))
+	k.begins(h)
+	k.submit(job("b", h.do))
+	done := make(chan error, 1)
+	go func() { done <- k.Submit(t.Context(), job("c", mine.do)) }()
+	k.begins(mine)
+	h.end <- nil
+	k.begins(h) // b, while c goes on
+	mine.end <- nil
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	h.end <- nil
+	k.settle()
+	if st := k.Stats(); st.Workers != 0 || st.Running != 0 {
+		t.Errorf("%+v", st)
+	}
+}

@@ -91,6 +91,7 @@ type Scheduler struct {
 	ending int       // of them, being ended
 
 	workers   int // sent for, or at work
+	callers   int // of them, callers of Submit and Run
 	executing int // bodies, with orphans
 	replaced  int // orphans whose place was taken
 	open      int // occasions that have no line yet

@@ -79,7 +79,13 @@ func (s *Scheduler) inCaller(t *Task, now timer.Time) error {
 	for _, c := range r.spec.claims {
 		c.gate.take(c.n, now)
 	}
-	s.workers++ // as long as it lasts
+	s.callers++
+	defer func() { // also if the body ends the goroutine
+		s.mu.Lock()
+		s.callers--
+		s.release()
+	}()
+	s.workers++
 	s.carry(r, now)
 	s.workers--
 	s.release()

@@ -20,8 +20,12 @@ import (
 
 // wanted reports whether a worker is to be sent for. Locked.
 func (s *Scheduler) wanted() bool {
-	return (s.readied > 0 && !s.paused || len(s.left) > 0) && !s.coming && s.workers < s.cfg.Workers+s.replaced
+	return (s.readied > 0 && !s.paused || len(s.left) > 0) && !s.coming && s.workers < s.most()
 }
+
+// most is how many workers there may be: beside those of the pool, orphans whose
+// place was taken, and callers who run something themselves. Locked.
+func (s *Scheduler) most() int { return s.cfg.Workers + s.replaced + s.callers }
 
 // release gives the lock back, and does what waited for that.
 func (s *Scheduler) release() {
@@ -139,7 +143,7 @@ func (s *Scheduler) back(r *run, why Reason, err error) timer.Time {
 
 // pull takes the next run that may begin. Locked.
 func (s *Scheduler) pull(now timer.Time) *run {
-	for s.readied > 0 && !s.paused && s.workers <= s.cfg.Workers+s.replaced {
+	for s.readied > 0 && !s.paused && s.workers <= s.most() {
 		r := s.first()
 		s.readied--
 		if g := r.shut(now); g != nil {
