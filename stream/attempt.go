@@ -79,14 +79,8 @@ func (a *attempt) finish(err error) bool {
 	}
 	a.over, c.dialing = true, nil
 	c.nums.dialErrors.Add(1)
-	c.lastErr = err
 	attached := a.line
-	if c.failed++; c.failed%len(c.set.Targets) == 0 {
-		c.pause()
-		if !c.hasReady() {
-			c.failWaiting(&t, c.unavailable(), false)
-		}
-	}
+	c.inVain(&t, err)
 	c.schedule(&t)
 	c.checkEnd()
 	c.mu.Unlock()
@@ -97,9 +91,22 @@ func (a *attempt) finish(err error) bool {
 	return true
 }
 
+// inVain counts a connection that came to nothing. After a round of them the
+// client pauses. mu is held.
+func (c *Client) inVain(t *todo, err error) {
+	c.lastErr = err
+	if c.failed++; c.failed%len(c.set.Targets) != 0 {
+		return
+	}
+	c.pause()
+	if !c.hasReady() {
+		c.failWaiting(t, c.unavailable(), false)
+	}
+}
+
 // pause begins the backoff. mu is held.
 func (c *Client) pause() {
-	if c.closed {
+	if c.closed || c.cooling != nil {
 		return
 	}
 	c.cooling = time.AfterFunc(c.set.Backoff.delay(c.rounds), c.warm)

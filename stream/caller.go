@@ -28,6 +28,7 @@ func (s *Session) admit(o *outgoing) {
 	s.core.Open(&st.h, block, false)
 	s.lane.block = block[:0]
 	st.flags |= headerSent
+	s.line.serves()
 	s.tally.opened++
 	s.care.busy, s.care.spoke = true, true
 	o.sure = o.tried

@@ -42,7 +42,7 @@ type Client struct {
 	calls    int // that have not ended
 	dialing  *attempt
 	turn     int // index of the next target
-	failed   int // dials in a row
+	failed   int // dials in a row that came to nothing
 	rounds   int // in which all targets failed
 	cooling  *time.Timer
 	lastErr  error

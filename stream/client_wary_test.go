@@ -2,7 +2,9 @@ package stream
 
 import (
 	"testing"
+	"time"
 
+	"github.com/weir-go/weir/conn"
 	"github.com/weir-go/weir/internal/h2"
 )
 
@@ -61,4 +63,50 @@ func TestRefusedKeepsNobodyOut(t *testing.T) {
 	g.holds(1, 1)
 	g.fail() // the other one is not to be had
 	g.holds(0, 2)
+}
+
+// A connection that becomes ready while Close runs is closed, too.
+func TestReadyWhileClosing(t *testing.T) {
+	g := newStage(t, ClientConfig{})
+	g.start("/a/B", CallOptions{WaitForReady: true})
+	f := g.meet()
+	over := make(chan struct{})
+	go func() { g.c.Close(); close(over) }()
+	<-g.c.life.Done() // it has seen what connections there are
+	f.feed(h2.AppendSettings(nil))
+	if !f.l.closed {
+		t.Error("it stays open, and Close waits for it")
+	}
+	f.lose()
+	select {
+	case <-over:
+	case <-time.After(longest):
+		t.Fatal("Close does not return")
+	}
+}
+
+// A server that is ready and says goodbye in one breath is not dialed in a row:
+// each of the targets once, then there is a pause.
+func TestGoodbyeAtOnce(t *testing.T) {
+	two := []conn.Addr{conn.Unix("/1"), conn.Unix("/2")}
+	g := newStage(t, ClientConfig{Targets: two, Backoff: Backoff{Min: time.Hour, Max: time.Hour}})
+	_, patient := g.start("/a/Patient", CallOptions{WaitForReady: true})
+	_, hasty := g.start("/a/Hasty", CallOptions{})
+	for range two {
+		f := g.meet()
+		f.feed(h2.AppendGoAway(h2.AppendSettings(nil), 0, h2.NoError, ""))
+		f.lose()
+	}
+	if g.dial() != nil {
+		t.Fatal("it is dialed again at once")
+	}
+	if hasty.ended() != "UNAVAILABLE" || patient.ended() != "" {
+		t.Errorf("%q and %q", hasty.ended(), patient.ended())
+	}
+	g.c.warm()
+	f := g.connect()
+	f.hears("open 1 /a/Patient")
+	if g.c.rounds != 0 || g.c.failed != 0 {
+		t.Error("it is not forgotten when a stream is opened")
+	}
 }

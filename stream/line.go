@@ -10,7 +10,10 @@ import (
 	"github.com/weir-go/weir/timer"
 )
 
-var errNotReady = errors.New("stream: the connection ended before it was ready")
+var (
+	errNotReady = errors.New("stream: the connection ended before it was ready")
+	errUnused   = errors.New("stream: the server let go of the connection before it took a call")
+)
 
 // line is a client's connection.
 type line struct {
@@ -25,6 +28,7 @@ type line struct {
 	n       int // streams placed here
 	room    int // how many the server allows
 	ready   bool
+	used    bool // a stream was opened on it
 	leaving bool // takes no more
 }
 
@@ -74,19 +78,38 @@ func (l *line) settings(room int) {
 	first := !l.ready && !l.attempt.over
 	if first {
 		l.ready, l.attempt.over = true, true
-		c.dialing, c.failed, c.rounds = nil, 0, 0
+		c.dialing = nil
 		c.lines = append(c.lines, l)
 		c.nums.connected.Add(1)
 	}
+	late := first && c.closed // Close has not seen it
 	c.schedule(&t)
 	c.mu.Unlock()
 	if first {
 		l.attempt.cancel()
 	}
+	if late {
+		l.sess.Close()
+	}
 	c.do(&t)
 }
 
-// leave takes the line out of use. On the loop.
+// serves notes that a stream was opened: the target is good for something. On
+// the loop.
+func (l *line) serves() {
+	if l.used { // the loop's own write: no lock is needed to read it here
+		return
+	}
+	c := l.client
+	c.mu.Lock()
+	l.used = true
+	c.failed, c.rounds = 0, 0
+	c.mu.Unlock()
+}
+
+// leave takes the line out of use. One that was ready and leaves before a stream
+// was opened on it, while calls wanted one, counts as a dial in vain: a server
+// that says goodbye at once is not dialed in a row. On the loop.
 func (l *line) leave() {
 	c := l.client
 	var t todo
@@ -96,6 +119,9 @@ func (l *line) leave() {
 		return
 	}
 	l.leaving = true
+	if l.ready && !l.used && l.n+c.queue.n > 0 {
+		c.inVain(&t, errUnused)
+	}
 	c.schedule(&t)
 	c.mu.Unlock()
 	c.do(&t)
