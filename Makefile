@@ -9,7 +9,7 @@ nested    = @set -e; for m in $(NESTED); do echo "$$m: $(1)"; (cd $$m && $(1)); 
 # Commands that tests need, as COMMAND:PACKAGE where Debian's package has another name.
 NEEDS     = redis-server strace promtool:prometheus node:nodejs npm nghttp:nghttp2-client
 
-.PHONY: test check race fuzz judges bench doc format
+.PHONY: test check race fuzz judges faults bench doc format
 
 test: format # this platform: format, vet, and the tests of each module
 	@internal/ci/need.sh $(NEEDS)

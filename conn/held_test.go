@@ -328,3 +328,23 @@ func TestFarewellsAreBounded(t *testing.T) {
 	}
 	soon(t, "the others are told", func() bool { r.settle(); return a.ln.Conns() == 3 })
 }
+
+// TestFarewellIsHeard although descriptors are short, where others are closed
+// without waiting for their peers.
+func TestFarewellIsHeard(t *testing.T) {
+	for _, state := range []bounds.State{bounds.Normal, bounds.Critical} {
+		b := quick(t)
+		r := newRig(t, Config{Bounds: b})
+		a := acceptorOf(r, ListenConfig{Farewell: turnedAway}, turnedAway)
+		leave := occupy(t, b, state)
+		peer := r.connect(a)
+		say(t, peer, []byte("what nobody reads"))
+		r.rt.parked.Add(1) // another listener is
+		r.settle()
+		if n := r.rt.Stats().Lingered; (n == 1) != (state == bounds.Critical) {
+			t.Errorf("%s: %d linger", state, n)
+		}
+		r.rt.parked.Add(-1)
+		leave()
+	}
+}
