@@ -44,34 +44,36 @@ type Clock interface {
 //
 // That sleeps in the kernel, and each time the runtime first has to notice and
 // then to find a P for it: some 50 µs of processor time where there are few Ps.
-// So for instants that are soon, of which there are many then, a Coarse clock
-// uses the runtime's own timers, which cost a tenth and are late by up to a
-// millisecond.
+// So when wake-ups come about as often as Apart lets them, a Coarse clock uses the
+// runtime's own timers, which cost a tenth and are late by up to a millisecond.
 type realClock struct {
 	cfg   timer.ClockConfig
 	clock *timer.Clock
 	alarm *timer.Alarm
 	soon  *time.Timer
+	near  time.Duration // what is less far away is for soon
 
 	calls  sync.Mutex // held while wake is called by soon
 	closed bool       // guarded by calls
 }
 
-// newRealClock returns one that is not started.
-func newRealClock(cfg timer.ClockConfig) *realClock { return &realClock{cfg: cfg} }
+// newRealClock returns one that is not started, for wake-ups that are so far
+// apart.
+func newRealClock(cfg timer.ClockConfig, apart time.Duration) *realClock {
+	c := &realClock{cfg: cfg}
+	if cfg.Precision == timer.Coarse {
+		c.near = 2 * apart
+	}
+	return c
+}
 
 // inline is a Pool of no goroutines.
 type inline struct{}
 
 func (inline) Submit(f func()) error { f(); return nil }
 
-const (
-	// farAway is an alarm that is set, but not for anything: some 100 years.
-	farAway = 100 * 365 * 24 * time.Hour
-
-	// near is how far what is soon is away at most.
-	near = 5 * time.Millisecond
-)
+// farAway is an alarm that is set, but not for anything: some 100 years.
+const farAway = 100 * 365 * 24 * time.Hour
 
 func (c *realClock) Start(wake, stepped func()) error {
 	c.cfg.Pool = inline{}
@@ -106,7 +108,7 @@ func (c *realClock) Wall() time.Time { return time.Now().Round(0) }
 
 func (c *realClock) Wake(at timer.Time) {
 	d := min(at.Sub(c.clock.Now()), farAway)
-	if d < near && c.cfg.Precision == timer.Coarse {
+	if d < c.near {
 		c.soon.Reset(d)
 		c.alarm.Stop()
 		return

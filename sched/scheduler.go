@@ -18,7 +18,7 @@ type Config struct {
 
 	// Apart is the least time between two wake-ups of the clock: what is due in
 	// between is late by no more than that, and decided together. Zero: 1 ms,
-	// negative: none.
+	// negative: none, for few jobs that are to be as punctual as the clock.
 	Apart time.Duration
 
 	// Pool runs the bodies. Nil: one of the Scheduler's own. Workers is how many
@@ -126,7 +126,7 @@ func New(cfg Config) (*Scheduler, error) {
 		return nil, err
 	}
 	if s.clock == nil {
-		s.clock = newRealClock(cfg.Timer)
+		s.clock = newRealClock(cfg.Timer, s.cfg.Apart)
 	}
 	if s.pool == nil {
 		p, err := newPool()
