@@ -26,10 +26,21 @@ func (s *Session) holdIn(n int) {
 
 func (s *Session) releaseIn(n int) { s.holdIn(-n) }
 
+// counted is what the session holds of what the budget is for: of a server's,
+// all. A client's answers its peer for what that one has sent; what it sends
+// itself, and keeps until something is answered, may wait for the very bytes that
+// a closed window would hold up.
+func (s *Session) counted() int64 {
+	if s.line != nil {
+		return s.heldIn.Load()
+	}
+	return s.held.Load()
+}
+
 // over reports whether the session holds more than it may: more than its
 // budget or, when the server's is used up, than its share of that.
 func (s *Session) over() bool {
-	return s.held.Load() > s.allowance()
+	return s.counted() > s.allowance()
 }
 
 // allowance is how much the session may hold.
@@ -79,8 +90,9 @@ func (s *Session) grew(messages, n int) bool {
 // creditConn opens the connection's window by n received bytes, or withholds
 // them.
 func (s *Session) creditConn(n int) {
-	alone := s.growing.messages == 1 && s.growing.bytes == s.held.Load()
-	if s.withheld == 0 && (alone || s.held.Load() == 0 || !s.over()) {
+	held := s.counted()
+	alone := s.growing.messages == 1 && s.growing.bytes == held
+	if s.withheld == 0 && (alone || held == 0 || !s.over()) {
 		s.core.ConsumeConn(n)
 		return
 	}

@@ -110,3 +110,27 @@ func TestGoodbyeAtOnce(t *testing.T) {
 		t.Error("it is not forgotten when a stream is opened")
 	}
 }
+
+// What is kept to be sent again is this end's own doing: the server's window is
+// opened all the same.
+func TestKeptDoesNotCloseTheWindow(t *testing.T) {
+	g := newStage(t, ClientConfig{Config: Config{SessionBudget: 10_000}})
+	for range 3 {
+		st, _ := g.start("/a/Silent", CallOptions{})
+		if err := st.Send(make([]byte, 5000)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g.start("/a/Talker", CallOptions{})
+	f := g.connect(limit(100))
+	if f.s.held.Load() < 15_000 {
+		t.Fatalf("%d bytes are kept", f.s.held.Load())
+	}
+	f.answer(7, "hello")
+	for range 10 {
+		f.feed(h2.AppendData(nil, 7, message("hello"), false))
+	}
+	if f.s.withheld != 0 {
+		t.Errorf("%d bytes of the window are withheld", f.s.withheld)
+	}
+}
