@@ -134,3 +134,16 @@ func TestKeptDoesNotCloseTheWindow(t *testing.T) {
 		t.Errorf("%d bytes of the window are withheld", f.s.withheld)
 	}
 }
+
+// A server cannot do away with keepalive by repeating itself.
+func TestTooManyPingsOnce(t *testing.T) {
+	g := newStage(t, ClientConfig{Config: Config{Keepalive: Keepalive{Time: time.Minute}}})
+	g.start("/a/B", CallOptions{})
+	f := g.connect()
+	for range 3 {
+		f.feed(h2.AppendGoAway(nil, 1, h2.EnhanceYourCalm, "too_many_pings"))
+	}
+	if got := g.c.aliveTime(); got != 2*time.Minute {
+		t.Errorf("pinged every %v, want 2m", got)
+	}
+}

@@ -22,6 +22,7 @@ type line struct {
 	table   headerTable // of the loop
 	attempt *attempt
 	said    string       // of the loop: the server's GOAWAY
+	calmed  bool         // of the loop: and one of them was for too many pings
 	since   atomic.Int64 // when the connection's send window was used up; 0: it is not
 
 	// Guarded by Client.mu.
@@ -128,11 +129,12 @@ func (l *line) leave() {
 }
 
 // goAway is told of GOAWAY. A server that was pinged too often is pinged half as
-// often from then on.
+// often from then on; saying it again on the same connection changes nothing.
 func (l *line) goAway(code h2.Code, why string) {
 	l.client.nums.goAways.Add(1)
 	l.said = fmt.Sprintf("GOAWAY with %v %q", code, why)
-	if code == h2.EnhanceYourCalm && why == "too_many_pings" {
+	if code == h2.EnhanceYourCalm && why == "too_many_pings" && !l.calmed {
+		l.calmed = true
 		l.client.mu.Lock()
 		l.client.alive = min(l.client.alive, never/2) * 2
 		l.client.mu.Unlock()
