@@ -24,8 +24,9 @@
 // grpc.ClientSupportedCompressors and grpc.PreparedMsg reach for its transport
 // and answer an error (Encode is this package's prepared message); gzip is
 // there without an import; a panic ends its call with Internal and not the
-// process; grpc-accept-encoding is not shown in the metadata; metadata values
-// with white space around them are refused.
+// process, and nothing is printed (Config.PanicReport is told, Stats counts it);
+// grpc-accept-encoding is not shown in the metadata; metadata values with white
+// space around them are refused.
 //
 // # Clients
 //

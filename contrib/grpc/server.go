@@ -93,6 +93,14 @@ func (s *Server) Core() *stream.Server { return s.core }
 // ended; when ctx ends first, it closes the rest and returns ctx's error.
 // Streams that live on without a goroutine count: Close their topics first, or
 // give ctx a deadline. Never call it from an inline method.
+//
+// Listeners are the runtime's and go on: who connects now is closed without an
+// answer. So a program ends in the order listener, Shutdown, runtime:
+//
+//	ln.Close()
+//	topic.Close(nil)
+//	err := srv.Shutdown(ctx)
+//	rt.Close()
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.endHandshakes()
 	return s.core.Shutdown(ctx)
