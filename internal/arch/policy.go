@@ -93,7 +93,7 @@ var may = map[string]row{
 
 	// Programs of the guide, which readers run one by one.
 	"docs/guide/time":   {module: list("timer", "timer/spare")},
-	"docs/guide/sched":  {module: list("sched", "sched/schedtest")},
+	"docs/guide/sched":  {module: list("lifecycle", "sched", "sched/boltstate", "sched/schedtest")},
 	"docs/guide/stream": {module: list("conn", "stream")},
 
 	// Helpers of tests: no row but theirs names them, so that only tests can
