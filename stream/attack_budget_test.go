@@ -12,10 +12,20 @@ import (
 	"github.com/weir-go/weir/internal/h2"
 )
 
-// Several uploads at once are more than the session's budget: it must go on.
+// Several uploads at once are more than the session's budget: they take turns.
+// Those for which even waiting takes too much end; none hangs.
 func TestAttackUploadsTogether(t *testing.T) {
-	const size = 1 << 20
-	p := newPeer(t, Config{SessionBudget: 2 << 20}, echoes)
+	for _, c := range []struct {
+		uploads int
+		refused bool
+	}{{8, false}, {64, true}} {
+		t.Run(fmt.Sprint(c.uploads), func(t *testing.T) { uploadsTogether(t, c.uploads, c.refused) })
+	}
+}
+
+func uploadsTogether(t *testing.T, uploads int, refusals bool) {
+	const size, budget = 1 << 20, 2 << 20
+	p := newPeer(t, Config{SessionBudget: budget}, echoes)
 	p.greet(h2.Setting{ID: h2.SettingInitialWindowSize, Value: 1 << 30})
 	p.feed(h2.AppendWindowUpdate(nil, 0, 1<<30))
 	g := newGathered()
@@ -24,10 +34,10 @@ func TestAttackUploadsTogether(t *testing.T) {
 		left []byte
 	}
 	var all []*upload
-	for range 8 {
+	for range uploads {
 		all = append(all, &upload{p.open("/e.E/Open", false), message(string(make([]byte, size)))})
 	}
-	conn, stream := h2.InitialWindow, map[uint32]int{}
+	conn, stream, most := h2.InitialWindow, map[uint32]int{}, int64(0)
 	for progress := true; progress; {
 		progress = false
 		for _, u := range all {
@@ -41,6 +51,7 @@ func TestAttackUploadsTogether(t *testing.T) {
 			u.left = u.left[n:]
 			conn -= n
 			stream[u.id] -= n
+			most = max(most, p.srv.Stats().Held)
 		}
 	}
 	done, refused := 0, 0
@@ -53,9 +64,48 @@ func TestAttackUploadsTogether(t *testing.T) {
 			refused++
 		}
 	}
-	t.Logf("%d of %d done, %d refused; %+v", done, len(all), refused, p.srv.Stats())
-	if done+refused != len(all) || done == 0 {
+	t.Logf("%d of %d done, %d refused; %d bytes held at most", done, len(all), refused, most)
+	if done+refused != len(all) || done == 0 || refused > 0 != refusals {
 		t.Errorf("%d of %d uploads done, %d refused, the others hang; %v", done, len(all), refused, g.goAway)
+	}
+	if most > budget+budget/8 {
+		t.Errorf("%d bytes held, of %d", most, budget)
+	}
+	if n := p.s.growing; n != (growing{}) {
+		t.Errorf("%+v is left", n)
+	}
+}
+
+// An upload that is given up lets the next one have its turn, also when it had
+// only waited.
+func TestUploadsGivenUp(t *testing.T) {
+	const size = 1 << 20
+	p := newPeer(t, Config{SessionBudget: 2 << 20}, echoes)
+	p.greet(h2.Setting{ID: h2.SettingInitialWindowSize, Value: 1 << 30})
+	var ids []uint32
+	for range 4 {
+		id := p.open("/e.E/Open", false)
+		for m := message(string(make([]byte, size))); len(m) > size-32<<10; m = m[16<<10:] {
+			p.data(id, m[:16<<10], false)
+		}
+		ids = append(ids, id)
+	}
+	g := newGathered().from(p)
+	for i, id := range ids {
+		if waiting := g.credit[id] == 0; waiting != (i > 0) {
+			t.Errorf("upload %d waits: %v", i, waiting)
+		}
+	}
+	p.feed(h2.AppendRSTStream(nil, ids[1], h2.Cancel)) // waited
+	p.feed(h2.AppendRSTStream(nil, ids[0], h2.Cancel)) // had its turn
+	g.from(p)
+	if g.credit[ids[2]] == 0 || g.credit[ids[3]] != 0 {
+		t.Errorf("credit: %v", g.credit)
+	}
+	p.feed(h2.AppendRSTStream(nil, ids[3], h2.Cancel))
+	p.feed(h2.AppendRSTStream(nil, ids[2], h2.Cancel))
+	if n := p.s.growing; n != (growing{}) || p.srv.Stats().Held != 0 {
+		t.Errorf("%+v is left", n)
 	}
 }
 

@@ -38,9 +38,12 @@ func (s *Session) counted() int64 {
 }
 
 // over reports whether the session holds more than it may: more than its
-// budget or, when the server's is used up, than its share of that.
+// budget or, when the server's is used up, than its share of that. Messages that
+// are not complete do not count: they have a bound of their own, and would never
+// be complete if the connection's window was withheld for them. Loop only.
 func (s *Session) over() bool {
-	return s.counted() > s.allowance()
+	held := s.counted() - s.growing.bytes
+	return held > 0 && held > s.allowance()
 }
 
 // allowance is how much the session may hold.
@@ -68,31 +71,115 @@ func (s *Session) crowded() bool {
 	return s.held.Load() > cfg.ServerBudget/2/max(s.own.count.sessions.Load(), 1)
 }
 
-// growing counts a session's messages that are not complete. They hold bytes
-// that nobody can let go of before the rest has come, and the rest does not come
-// while the window is withheld: together they must not use the budget up. One
-// alone may, up to MaxRecv.
+// growing are a session's messages that are not complete. They hold bytes that
+// nobody can let go of before the rest has come, so they take turns:
+//
+//	begun ─► turn: window is opened as bytes come ─────────────► complete
+//	  └────► wait: the stream's window stays as it is ─► turn ──┘
+//
+// Those whose turn it is have announced no more than half of what the session
+// may hold, or there is one alone; those that wait hold what their windows had
+// let through, and end when that is more than the other half.
 type growing struct {
-	messages int
-	bytes    int64 // of storage
+	bytes    int64 // of storage, of all
+	parked   int64 // of those that wait
+	promised int64 // lengths of those whose turn it is
+	turns    int   // their number
+
+	first, last *inflow // that wait
 }
 
-// grew counts n more bytes of a message that is not complete; false when it is
-// too much and the message's stream must end. n below 0: it is complete, or
-// dropped.
-func (s *Session) grew(messages, n int) bool {
-	s.growing.messages += messages
-	s.growing.bytes += int64(n)
+// turnOf is how a message that is not complete stands.
+type turnOf uint8
+
+const (
+	noTurn    turnOf = iota // complete at once, or without storage yet
+	awaitTurn               // its stream's window is not opened
+	haveTurn
+)
+
+// fits reports whether a message of n bytes may have its turn now.
+func (s *Session) fits(n int) bool {
+	return s.growing.turns == 0 || s.growing.promised+int64(n) <= s.allowance()/2
+}
+
+// enroll gives a message that has begun its turn, or lets it wait.
+func (s *Session) enroll(in *inflow) {
+	g := &s.growing
+	if g.first == nil && s.fits(in.asm.Size()) {
+		s.giveTurn(in)
+		return
+	}
+	in.turn = awaitTurn
+	if in.prev = g.last; in.prev == nil {
+		g.first = in
+	} else {
+		in.prev.next = in
+	}
+	g.last = in
+}
+
+func (s *Session) giveTurn(in *inflow) {
+	in.turn = haveTurn
+	s.growing.turns++
+	s.growing.promised += int64(in.asm.Size())
+}
+
+// unpark takes a message off those that wait.
+func (s *Session) unpark(in *inflow) {
+	g := &s.growing
+	if in.prev == nil {
+		g.first = in.next
+	} else {
+		in.prev.next = in.next
+	}
+	if in.next == nil {
+		g.last = in.prev
+	} else {
+		in.next.prev = in.prev
+	}
+	in.prev, in.next = nil, nil
+	g.parked -= int64(in.asm.Held())
+}
+
+// grew counts n more bytes of a message that is not complete; false when there
+// is no room for what waits, and the message's stream must end.
+func (s *Session) grew(in *inflow, n int) bool {
+	g := &s.growing
+	g.bytes += int64(n)
 	s.holdIn(n)
-	return n <= 0 || s.growing.messages == 1 || s.growing.bytes <= s.allowance()
+	if in.turn != awaitTurn {
+		return true
+	}
+	g.parked += int64(n)
+	return n == 0 || g.parked <= s.allowance()/2
+}
+
+// grown takes off a message that is complete or dropped; others have their turn
+// for it.
+func (s *Session) grown(in *inflow) {
+	g, n := &s.growing, in.asm.Held()
+	g.bytes -= int64(n)
+	s.holdIn(-n)
+	switch in.turn {
+	case awaitTurn:
+		s.unpark(in)
+	case haveTurn:
+		g.turns--
+		g.promised -= int64(in.asm.Size())
+	}
+	in.turn = noTurn
+	for next := g.first; next != nil && s.fits(next.asm.Size()); next = g.first {
+		s.unpark(next)
+		s.giveTurn(next)
+		next.st.credit()
+	}
 }
 
 // creditConn opens the connection's window by n received bytes, or withholds
 // them.
 func (s *Session) creditConn(n int) {
-	held := s.counted()
-	alone := s.growing.messages == 1 && s.growing.bytes == held
-	if s.withheld == 0 && (alone || held == 0 || !s.over()) {
+	if s.withheld == 0 && !s.over() {
 		s.core.ConsumeConn(n)
 		return
 	}
@@ -109,7 +196,7 @@ func (s *Session) settleBudget() {
 	if s.withheld == 0 {
 		return
 	}
-	if s.heldIn.Load() > 2*s.own.cfg.SessionBudget {
+	if s.heldIn.Load()-s.growing.bytes > 2*s.own.cfg.SessionBudget {
 		s.fail(h2.EnhanceYourCalm, "the session's byte budget is used up")
 		return
 	}

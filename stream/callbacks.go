@@ -93,7 +93,7 @@ func (st *Stream) request(m []byte, last bool) {
 		st.unary(m)
 	default:
 		if st.in == nil {
-			st.in = new(inflow)
+			st.in = &inflow{st: st}
 		}
 		b := copied(m, false)
 		st.sess.holdIn(cap(b.b))

@@ -19,7 +19,7 @@ type Config struct {
 	ConnWindow   int // and on all streams of a session. 0: 1 MiB, or half of SessionBudget if that is less
 	MaxWindow    int // to which both grow where bandwidth and delay ask for it. 0: 4 MiB, or half of SessionBudget if that is less; at least the others
 
-	SessionBudget int64 // bytes of a session's messages that wait: to be complete, to be received, to be sent. 0: 8 MiB, at least twice MaxRecv. Above: the session's peer is slowed down, and of messages that it has begun at once those that do not fit end with ResourceExhausted; above twice as much the session ends
+	SessionBudget int64 // bytes of a session's messages that wait: to be complete, to be received, to be sent. 0: 16 MiB, at least twice MaxRecv. Above: the session's peer is slowed down; above twice as much the session ends. Messages that a peer has begun at once are completed in turns; when those that wait hold more than half, further ones end with ResourceExhausted
 	ServerBudget  int64 // the same for all sessions together. 0: 256 MiB. Above half of it, new streams of sessions with more than their share end with ResourceExhausted; above it, these sessions are slowed down; above twice as much, all new streams end so
 
 	MaxHeaderList int           // bytes of a header list, as RFC 9113, section 6.5.2, counts. 0: 16 KiB. Above: ResourceExhausted
@@ -59,7 +59,7 @@ func (c *Config) setDefaults() {
 	zero(&c.MaxStreams, 1000)
 	zero(&c.SendLimit, 64<<10)
 	zero(&c.StreamWindow, 64<<10-1)
-	zero(&c.SessionBudget, max(8<<20, 2*int64(c.MaxRecv)))
+	zero(&c.SessionBudget, max(16<<20, 2*int64(c.MaxRecv)))
 	// What a peer sends within its window takes up to twice as much storage, and
 	// the window is open when the budget is used up: a peer that keeps to the
 	// rules must not come to twice the budget.

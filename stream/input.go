@@ -159,8 +159,11 @@ func (k *sink) GoAway(uint32, h2.Code, []byte) {}
 
 // inflow is a message that is not complete. A stream has one only as long.
 type inflow struct {
-	asm   h2.Assembler
-	first *Buffer // Unary: the request, while the peer's end is awaited
+	asm        h2.Assembler
+	first      *Buffer // Unary: the request, while the peer's end is awaited
+	st         *Stream
+	prev, next *inflow // among those that wait for their turn
+	turn       turnOf
 }
 
 // receive takes the next bytes of the peer's messages. end: nothing follows.
@@ -183,7 +186,7 @@ func (st *Stream) receive(p []byte, end bool) {
 				continue
 			}
 			if st.in == nil {
-				st.in = new(inflow)
+				st.in = &inflow{st: st}
 			}
 		}
 		used, done, err := st.assemble(p)
@@ -199,25 +202,21 @@ func (st *Stream) receive(p []byte, end bool) {
 
 // assemble adds to the message that is not complete, and to what is held.
 func (st *Stream) assemble(p []byte) (used int, done bool, err error) {
-	a := &st.in.asm
-	before := a.Held()
-	used, done, err = a.Add(p, st.method.MaxRecv)
-	first := 0
-	if before == 0 && a.Held() > 0 {
-		first = 1
+	in := st.in
+	before := in.asm.Held()
+	used, done, err = in.asm.Add(p, st.method.MaxRecv)
+	now := in.asm.Held()
+	if in.turn == noTurn && now > 0 && !done {
+		st.sess.enroll(in)
 	}
-	if !st.sess.grew(first, a.Held()-before) && err == nil {
+	if !st.sess.grew(in, now-before) && !done && err == nil {
 		err = errCrowded
 	}
 	return used, done, err
 }
 
 // shrink lets go of what a message that is not complete holds.
-func (st *Stream) shrink() {
-	if n := st.in.asm.Held(); n > 0 {
-		st.sess.grew(-1, -n)
-	}
-}
+func (st *Stream) shrink() { st.sess.grown(st.in) }
 
 // assembledOne delivers a message that came in pieces.
 func (st *Stream) assembledOne(last bool) {
@@ -377,7 +376,7 @@ func (st *Stream) Resume() {
 // credit opens the stream's window by what has been received, unless it is
 // withheld.
 func (st *Stream) credit() {
-	if st.flags&(paused|starved|refusing|ended) == 0 && st.owed > 0 {
+	if st.flags&(paused|starved|refusing|ended) == 0 && st.owed > 0 && (st.in == nil || st.in.turn != awaitTurn) {
 		st.sess.core.Consume(&st.h, int(st.owed))
 		st.owed = 0
 	}

@@ -125,6 +125,10 @@ func FreeMessage(msg []byte) { putStore(msg) }
 // Begun reports whether a message has begun and is not yet taken.
 func (a *Assembler) Begun() bool { return a.have > 0 }
 
+// Size returns the length that the message has announced, once its prefix is
+// there.
+func (a *Assembler) Size() int { return a.size }
+
 // Held returns the bytes of storage in use, for budgets.
 func (a *Assembler) Held() int { return cap(a.store) }
 
