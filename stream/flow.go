@@ -8,8 +8,8 @@ import (
 )
 
 // flow estimates the product of bandwidth and delay from how much arrives while
-// a PING is on its way, and raises the windows when they are what limits the
-// peer. It measures only sessions that receive a lot at once: the PINGs of
+// a PING is on its way, and raises the windows, the connection's and those of
+// streams that use theirs up, when they are what limits the peer. It measures only sessions that receive a lot at once: the PINGs of
 // others would cost more than they bring.
 type flow struct {
 	sample  int        // bytes since the PING went out
@@ -62,6 +62,21 @@ func (s *Session) measured(now timer.Time) {
 	}
 	f.best = rate
 	f.product = min(2*f.sample, s.own.cfg.MaxWindow)
-	w := int32(min(f.product, h2.MaxWindow))
-	s.core.SetWindows(w, w)
+	s.core.RaiseConn(int32(min(f.product, h2.MaxWindow)))
+}
+
+// widen opens the stream's window by what has come: to what bandwidth and delay
+// ask for, if the stream uses its window up, or by all that is missing of a
+// message that has its turn, for which there is room. Streams that have not sent
+// much keep the window they began with, so a thousand of them at once cannot
+// bring more than that.
+func (st *Stream) widen() {
+	f, n := &st.sess.flow, 0
+	in := st.in
+	turn := in != nil && in.turn == haveTurn
+	if turn {
+		n = in.asm.Size() - in.asm.Len()
+	}
+	n = min(max(n, f.product), st.sess.own.cfg.MaxWindow, h2.MaxWindow)
+	st.sess.core.Widen(&st.h, int32(n), turn)
 }

@@ -377,7 +377,7 @@ func (st *Stream) Resume() {
 // withheld.
 func (st *Stream) credit() {
 	if st.flags&(paused|starved|refusing|ended) == 0 && st.owed > 0 && (st.in == nil || st.in.turn != awaitTurn) {
-		st.sess.core.Consume(&st.h, int(st.owed))
+		st.widen()
 		st.owed = 0
 	}
 }

@@ -137,7 +137,7 @@ func (c *Core[O]) Consume(st *Stream[O], n int) {
 	if st.RemoteDone() {
 		return
 	}
-	st.owed += int32(min(int64(n), -int64(st.recvGain)-int64(st.owed)))
+	st.owed += int32(max(min(int64(n), -int64(st.recvGain)-int64(st.owed)), 0))
 	if st.owed > 0 && st.owed >= c.window/2 {
 		c.Out = AppendWindowUpdate(c.Out, st.id, uint32(st.owed))
 		st.recvGain += st.owed
@@ -145,7 +145,31 @@ func (c *Core[O]) Consume(st *Stream[O], n int) {
 	}
 }
 
-// ConsumeConn does the same for the connection's window. An owner that holds
+// Widen says that the owner has room for all that came on the stream, and for
+// target bytes more: 0, or less than what new streams have, is as many as those
+// have. The peer is told when half of that is missing; a stream that has not had
+// more than new streams have must also have used half of that, unless now. What
+// was granted is not taken back.
+func (c *Core[O]) Widen(st *Stream[O], target int32, now bool) {
+	if st.RemoteDone() {
+		return
+	}
+	target = max(target, c.window)
+	lack := target - c.window - st.recvGain
+	switch {
+	case lack <= 0 || lack < target/2:
+		return
+	case st.marks&wide == 0 && !now && -st.recvGain < c.window/2:
+		return
+	case target > c.window:
+		st.marks |= wide
+	}
+	c.Out = AppendWindowUpdate(c.Out, st.id, uint32(lack))
+	st.recvGain += lack
+	st.owed = 0
+}
+
+// ConsumeConn does the same as Consume for the connection's window. An owner that holds
 // more than it wants to withholds it, and so slows down all streams together.
 func (c *Core[O]) ConsumeConn(n int) {
 	c.recvOwed += int32(min(int64(n), int64(c.connTarget)-int64(c.recvWindow)-int64(c.recvOwed)))
@@ -163,18 +187,9 @@ func (c *Core[O]) announce() {
 	}
 }
 
-// SetWindows raises the windows that we grant to each stream and to the
-// connection, to fill a path of greater bandwidth and delay. Windows are not
-// lowered: smaller values do nothing.
-func (c *Core[O]) SetWindows(stream, conn int32) {
-	// An announced stream window holds for the peer when it reads it; nothing
-	// is wrong with allowing it at once. A peer that acknowledges nothing gets
-	// no more of them.
-	if stream > c.window && c.unacked < 4 {
-		c.Out = AppendSettings(c.Out, Setting{SettingInitialWindowSize, uint32(stream)})
-		c.window = stream
-		c.unacked++
-	}
+// RaiseConn raises the window that we grant to the connection, to fill a path of
+// greater bandwidth and delay. It is not lowered: a smaller value does nothing.
+func (c *Core[O]) RaiseConn(conn int32) {
 	if conn > c.connTarget {
 		c.recvOwed += conn - c.connTarget
 		c.connTarget = conn

@@ -125,6 +125,9 @@ func FreeMessage(msg []byte) { putStore(msg) }
 // Begun reports whether a message has begun and is not yet taken.
 func (a *Assembler) Begun() bool { return a.have > 0 }
 
+// Len returns how many bytes of the message are there.
+func (a *Assembler) Len() int { return len(a.store) }
+
 // Size returns the length that the message has announced, once its prefix is
 // there.
 func (a *Assembler) Size() int { return a.size }

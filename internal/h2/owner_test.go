@@ -46,7 +46,9 @@ func (p *player) doMore(name string, args []string) {
 	c := &p.w.core
 	switch name {
 	case "windows":
-		c.SetWindows(int32(p.num(args[0])), int32(p.num(args[1])))
+		c.RaiseConn(int32(p.num(args[0])))
+	case "widen":
+		c.Widen(c.Find(uint32(p.num(args[0]))), int32(p.num(args[1])), len(args) > 2)
 	case "goaway":
 		c.GoAway(uint32(p.num(args[0])), NoError, "")
 	case "ping":

@@ -50,6 +50,7 @@ const (
 	received                   // the peer's HEADERS (client: the final ones) have come
 	counted                    // stands in Core.active
 	held                       // its owner has not called Release
+	wide                       // Widen has granted more than new streams have
 )
 
 // ID returns the stream's identifier, 0 while it is idle.

@@ -107,7 +107,11 @@ func (e *end) act(r *rand.Rand) {
 	case 3:
 		c.Ping([8]byte{})
 	case 4:
-		c.SetWindows(c.window+int32(r.IntN(500)), c.connTarget+int32(r.IntN(5000)))
+		c.RaiseConn(c.connTarget + int32(r.IntN(5000)))
+	case 9:
+		c.Widen(&st.Stream, int32(r.IntN(100_000)), r.IntN(2) == 0)
+		c.ConsumeConn(st.inHand)
+		st.inHand = 0
 	case 5, 6, 7, 8:
 		c.Consume(&st.Stream, st.inHand)
 		c.ConsumeConn(st.inHand)
