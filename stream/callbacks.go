@@ -200,6 +200,9 @@ func (st *Stream) ended(status *Status) {
 	st.final = status
 	st.marks.Or(markEnded | markFinished | markHeader)
 	s := st.sess
+	if st.flags&queuedUp != 0 {
+		s.bury()
+	}
 	st.dropQueue()
 	st.dropIn()
 	st.stopDeadline()

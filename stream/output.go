@@ -11,48 +11,6 @@ import (
 // turn, at most. Messages that are smaller share a frame.
 const turnSize = 16 << 10
 
-// list is a queue of streams, by Stream.next.
-type list struct{ head, tail *Stream }
-
-// push puts a stream at the end, which must stand in no list.
-func (l *list) push(st *Stream) {
-	st.flags |= queuedUp
-	if l.tail == nil {
-		l.head = st
-	} else {
-		l.tail.next = st
-	}
-	l.tail = st
-}
-
-// pop takes the first one, which must be there.
-func (l *list) pop() *Stream {
-	st := l.head
-	if l.head = st.next; l.head == nil {
-		l.tail = nil
-	}
-	st.next = nil
-	st.flags &^= queuedUp
-	return st
-}
-
-// join puts a stream at the end of the run list, if it does not stand there.
-func (s *Session) join(st *Stream) {
-	if st.flags&(queuedUp|ended) == 0 {
-		st.flags &^= stalled
-		s.run.push(st)
-	}
-}
-
-// joinFirst puts back the stream that was taken last.
-func (s *Session) joinFirst(st *Stream) {
-	st.flags |= queuedUp
-	if st.next = s.run.head; st.next == nil {
-		s.run.tail = st
-	}
-	s.run.head = st
-}
-
 // depart sends a stream's end, or leaves that until the link takes more: no end
 // is framed for a peer that does not read. Until then the stream counts.
 func (s *Session) depart(st *Stream) {

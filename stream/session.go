@@ -37,6 +37,7 @@ type Session struct {
 	unread   unread    // answers that the peer may not have read
 	run      list      // streams with something to send, each once
 	ends     list      // those with nothing left but their end, which the link has not taken
+	dead     int       // ended in one of the two lists since they were swept, or more
 	told     []*Stream // whose handlers wait for Drained, and are to be told
 	last     *request  // of the stream before: most requests of a session are alike
 	withheld int       // received bytes for which the connection's window was not opened yet
