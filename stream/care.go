@@ -67,6 +67,9 @@ func (s *Session) arm(now timer.Time) {
 			when = min(when, soon)
 		}
 	}
+	if look := s.growing.look; look != 0 {
+		when = min(when, look)
+	}
 	if !s.core.Ready() {
 		when = min(when, c.born.Add(cfg.HeaderTimeout))
 	}
@@ -167,6 +170,7 @@ func (s *Session) look(now timer.Time) {
 		s.core.Ping(alivePing)
 	}
 	s.lookAtAge(now)
+	s.lookAtTurns(now)
 }
 
 func (s *Session) slowWhat() string {

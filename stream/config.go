@@ -19,7 +19,7 @@ type Config struct {
 	ConnWindow   int // and on all streams of a session. 0: 1 MiB, or half of SessionBudget if that is less
 	MaxWindow    int // to which both grow where bandwidth and delay ask for it, and a stream's for a large message. 0: 4 MiB, or half of SessionBudget if that is less; at least the others
 
-	SessionBudget int64 // bytes of a session's messages that wait: to be complete, to be received, to be sent. 0: 16 MiB, at least twice MaxRecv. Above: the session's peer is slowed down; above twice as much the session ends. Messages that a peer has begun at once are completed in turns; when those that wait hold more than half, further ones end with ResourceExhausted
+	SessionBudget int64 // bytes of a session's messages that wait: to be complete, to be received, to be sent. 0: 16 MiB, at least twice MaxRecv. Above: the session's peer is slowed down; above twice as much the session ends. Messages that a peer has begun at once are completed in turns, of which one that brings nothing for 5 to 10 s goes to the next; when those that wait hold more than half, further ones end with ResourceExhausted
 	ServerBudget  int64 // the same for all sessions together. 0: 256 MiB. Above half of it, new streams of sessions with more than their share end with ResourceExhausted; above it, these sessions are slowed down; above twice as much, all new streams end so
 
 	MaxHeaderList int           // bytes of a header list, as RFC 9113, section 6.5.2, counts. 0: 16 KiB. Above: ResourceExhausted

@@ -162,8 +162,9 @@ type inflow struct {
 	asm        h2.Assembler
 	first      *Buffer // Unary: the request, while the peer's end is awaited
 	st         *Stream
-	prev, next *inflow // among those that wait for their turn
+	prev, next *inflow // in a row
 	turn       turnOf
+	moved      bool // bytes have come since turns were looked at
 }
 
 // receive takes the next bytes of the peer's messages. end: nothing follows.
@@ -205,11 +206,7 @@ func (st *Stream) assemble(p []byte) (used int, done bool, err error) {
 	in := st.in
 	before := in.asm.Held()
 	used, done, err = in.asm.Add(p, st.method.MaxRecv)
-	now := in.asm.Held()
-	if in.turn == noTurn && now > 0 && !done {
-		st.sess.enroll(in)
-	}
-	if !st.sess.grew(in, now-before) && !done && err == nil {
+	if !st.sess.grew(in, in.asm.Held()-before, done) && err == nil {
 		err = errCrowded
 	}
 	return used, done, err
@@ -358,7 +355,12 @@ func (st *Stream) peerDone() {
 // Pause withholds the stream's window: when the peer has used what it has, it
 // has to wait, on this stream only. Messages that are on their way still come.
 // Loop only.
-func (st *Stream) Pause() { st.flags |= paused }
+func (st *Stream) Pause() {
+	st.flags |= paused
+	if st.in != nil {
+		st.sess.holdUp(st.in)
+	}
+}
 
 // Resume ends Pause. Loop only.
 func (st *Stream) Resume() {
@@ -376,7 +378,18 @@ func (st *Stream) Resume() {
 // credit opens the stream's window by what has been received, unless it is
 // withheld.
 func (st *Stream) credit() {
-	if st.flags&(paused|starved|refusing|ended) == 0 && st.owed > 0 && (st.in == nil || st.in.turn != awaitTurn) {
+	if st.flags&(paused|starved|refusing|ended) != 0 {
+		return
+	}
+	if in := st.in; in != nil {
+		if in.turn == heldUp {
+			st.sess.lineUp(in)
+		}
+		if in.turn == awaitTurn {
+			return
+		}
+	}
+	if st.owed > 0 {
 		st.widen()
 		st.owed = 0
 	}
