@@ -10,6 +10,11 @@ import (
 
 // join is a subscription's arrival on its loop.
 func (sub *Subscription) join(from uint64, resume bool) {
+	// What was sent to the stream before it subscribed goes out first. It may
+	// still be in the session's inbox: posts come before pokes.
+	b := sub.out.burst()
+	b.begin()
+	b.flush()
 	if sub.state != joining {
 		return // canceled on the way
 	}
@@ -22,7 +27,7 @@ func (sub *Subscription) join(from uint64, resume bool) {
 		sub.leave(err)
 		return
 	}
-	g := s.groupOf(sub.out.burst())
+	g := s.groupOf(b)
 	t.mu.Lock()
 	sub.group = g
 	t.mu.Unlock()

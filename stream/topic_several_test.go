@@ -168,3 +168,37 @@ func TestSeveralTopicsOneEnds(t *testing.T) {
 		checkLeftovers(t, r, topic)
 	}
 }
+
+// What was sent to a stream before it subscribes comes before all that the topic
+// has, also when the loop sees the subscription first: it does posts before pokes.
+func TestSentBeforeSubscribed(t *testing.T) {
+	r := newRig(1)
+	topic := newTopic(r, TopicConfig{})
+	subscribed := make(chan error, 1)
+	p := newPeer(t, Config{}, goes("/t.T/Subscribe", func(st *Stream) error {
+		if err := st.Send([]byte("hello")); err != nil {
+			return err
+		}
+		_, err := topic.Subscribe(st, SubOptions{Snapshot: func() ([]*Message, uint64) {
+			return []*Message{NewMessage([]byte("state"))}, 0
+		}})
+		st.Detach(nil)
+		subscribed <- err
+		return err
+	}))
+	p.greet()
+	id := p.open("/t.T/Subscribe", false)
+	if err := <-subscribed; err != nil {
+		t.Fatal(err)
+	}
+	r.settle()
+	p.await("the method's return", func() bool { return p.srv.workers.busy() == 0 })
+	p.poke()
+	want := string(message("hello")) + string(message("state"))
+	if got := string(newGathered().from(p).data[id]); got != want {
+		t.Errorf("%q comes, not %q", got, want)
+	}
+	topic.Close(nil)
+	r.settle()
+	p.poke()
+}
