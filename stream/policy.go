@@ -136,8 +136,10 @@ func (sub *Subscription) release() {
 		return
 	}
 	sub.holds = false
-	sub.out.stop(&sub.more.patience.Timer)
 	s := sub.group.shard
+	if !s.closed { // otherwise it runs for CloseWait
+		sub.out.stop(&sub.more.patience.Timer)
+	}
 	if s.holding--; s.holding == 0 && s.held {
 		s.held = false
 		s.topic.wake(s)

@@ -184,3 +184,29 @@ func TestHoldOverSessions(t *testing.T) {
 	}
 	topic.Close(nil)
 }
+
+// CloseWait is for subscribers with Hold, too, whose queue was full at the end:
+// that they take some of it is not enough.
+func TestHoldHasCloseWait(t *testing.T) {
+	r := newRig(1)
+	topic := newTopic(r, TopicConfig{Ring: 8, CloseWait: 10 * time.Second})
+	holder := r.stream(t, r.session(0))
+	holder.stall()
+	mustSubscribe(t, topic, holder, SubOptions{Policy: Hold, Queue: 2, Wait: time.Second})
+	r.settle()
+	for range 3 {
+		number(t, topic, "")
+	}
+	topic.Close(nil)
+	r.settle()
+	holder.give(2)
+	r.settle()
+	if r.pass(9 * time.Second); holder.over || holder.take() != "1 2" {
+		t.Errorf("ended too early: %v", holder.status)
+	}
+	if r.pass(time.Second); !errors.Is(holder.status, statusSlow) {
+		t.Errorf("after CloseWait: ended %v with %v", holder.over, holder.status)
+	}
+	r.settle()
+	checkLeftovers(t, r, topic)
+}
