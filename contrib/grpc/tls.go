@@ -85,11 +85,14 @@ func (s *Server) handshake(nc *netconn.Conn, c *conn.Conn, cfg *tls.Config) {
 		return
 	}
 	// The client's first bytes may have been read with the handshake's last.
-	c.Post(func(*conn.Conn) {
+	err := c.Post(func(*conn.Conn) {
 		if err := h.Data(c); err != nil {
 			c.CloseWith(err)
 		}
 	})
+	if err != nil { // nobody would look at them, nor after them
+		c.CloseWith(err)
+	}
 }
 
 // endHandshakes cancels those there are, waits for their goroutines, and lets no
