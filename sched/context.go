@@ -40,6 +40,13 @@ func (c *runContext) end(cause error) {
 	}
 }
 
+// why returns the cause of its end, nil as long as it has not ended.
+func (c *runContext) why() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cause
+}
+
 // made returns package context's.
 func (c *runContext) made() context.Context {
 	c.mu.Lock()

@@ -78,7 +78,7 @@ func (s *Scheduler) wake() {
 			clear(dues)
 			s.due = append(dues[:0], s.more...)
 			s.more = s.more[:0]
-			if s.wanted() {
+			if s.wanted() || len(s.told) >= some {
 				s.release()
 				s.mu.Lock()
 			}
@@ -125,6 +125,10 @@ func (d *due) ask(now Instant) {
 		d.plan = plan{next: following(d.spec.Trigger, now)}
 		return
 	}
+	if d.flags&(lapsed|gone) == 0 && now < d.at { // by now the wall clock shows less than when the timer was set
+		d.plan = plan{next: d.at, early: true}
+		return
+	}
 	if d.flags&(lapsed|gone) == 0 {
 		d.plan = d.spec.Misfire.plan(d.spec.Trigger, d.at, now)
 		return
@@ -154,6 +158,9 @@ func (s *Scheduler) apply(d *due, now timer.Time) {
 	}
 	if p.panicked {
 		s.count.Panics++
+	}
+	if p.early {
+		t.spec.series.Early++
 	}
 	if p.count > 0 {
 		s.span(t, d, *p, now)
@@ -266,11 +273,10 @@ func (s *Scheduler) wakeAt(when timer.Time) {
 }
 
 // measure finds out how far the wall clock is from the steady one. Locked.
-func (s *Scheduler) measure(now timer.Time) (moved time.Duration) {
+func (s *Scheduler) measure(now timer.Time) {
 	wall := base(int64(InstantOf(s.clock.Wall())) - int64(now))
-	moved = time.Duration(wall - s.bases.wall)
+	s.moved += time.Duration(wall - s.bases.wall)
 	s.bases.wall = wall
-	return moved
 }
 
 // tooFar is how far the wall clock has to be set back for it to have been wrong
@@ -282,7 +288,9 @@ const tooFar = 3 * time.Hour
 func (s *Scheduler) stepped() {
 	s.mu.Lock()
 	s.count.Steps++
-	moved := s.measure(s.clock.Now())
+	s.measure(s.clock.Now())
+	moved := s.moved // others may have measured it before this was called
+	s.moved = 0
 	for _, g := range s.groups {
 		for _, t := range g.tasks {
 			if t == nil || t.spec.steady || t.next == 0 || !t.timer.Active() {

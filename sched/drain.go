@@ -77,6 +77,9 @@ func (s *Scheduler) Close(ctx context.Context) error {
 		s.shutDoor()
 		_ = s.until(ctx, func() bool { return s.open == 0 && s.calm() })
 		s.clear()
+		s.mu.Lock()
+		s.endLeft() // there may be orphans only who could
+		s.release()
 		s.wake() // what was due and is not decided yet
 		_ = s.until(context.Background(), s.calm)
 		s.err = s.leftBehind()

@@ -70,10 +70,14 @@ func (g *gate) expect(now timer.Time) {
 		return
 	}
 	if lacks := 1 - g.limit.TokensAt(at(now)); lacks > 0 {
-		wait := time.Duration(lacks/float64(g.limit.Limit())*float64(time.Second)) + time.Microsecond
+		wait := time.Duration(min(lacks/float64(g.limit.Limit()), farOff)*float64(time.Second)) + time.Microsecond
 		g.s.set(0, &g.timer, now.Add(wait))
 	}
 }
+
+// farOff is the longest that is waited for a token before it is looked again, in
+// seconds: some 30 years.
+const farOff = 1e9
 
 // tokens is the gate's timer.
 type tokens gate
@@ -85,6 +89,7 @@ func (g *gate) take(n int, now timer.Time) {
 	g.free -= n // below zero, without a meaning, where there is no end of them
 	if g.limit != nil {
 		g.limit.AllowN(at(now), 1)
+		g.expect(now) // those who wait for the next one, however long this run takes
 	}
 }
 
@@ -117,6 +122,16 @@ func (g *gate) admit(now timer.Time) {
 		}
 	}
 	g.expect(now)
+}
+
+// passOn gives others a chance at what a run was let go on for that does not take
+// it now: it parks at another gate, or it is given up. Locked.
+func (r *run) passOn(now timer.Time) {
+	for _, c := range r.spec.claims {
+		if c.gate.waiting > 0 {
+			c.gate.admit(now)
+		}
+	}
 }
 
 // tokensOf is how many tokens the rate has now.

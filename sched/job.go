@@ -2,7 +2,9 @@ package sched
 
 import (
 	"context"
+	"math"
 	"time"
+	"unicode/utf8"
 )
 
 // A Body is what a job does. It runs on a goroutine of the Scheduler's pool. Its
@@ -201,7 +203,9 @@ func (j *Job) settle() error {
 		return config("job %q: a durable job's runs begin and end in order", j.Name)
 	case j.Overlap.Policy > Allow || j.Misfire.Policy > CatchUp || j.Orphan > ReplaceSlot || j.Crash > RunAgain:
 		return config("job %q: no such policy", j.Name)
-	case j.Retry.Jitter > 1 || j.Retry.Factor < 0 || j.Retry.Factor > 0 && j.Retry.Factor < 1:
+	case !utf8.ValidString(j.Type):
+		return config("job %q: type %q is not UTF-8", j.Name, j.Type)
+	case !(j.Retry.Jitter <= 1) || j.Retry.Factor != 0 && !(j.Retry.Factor >= 1 && j.Retry.Factor < math.MaxFloat64):
 		return config("job %q: a retry's jitter is up to 1, its factor from 1", j.Name)
 	}
 	j.Type = or(j.Type, "job")

@@ -98,7 +98,8 @@ type Line struct {
 	Manual  bool      `json:"manual,omitempty"` // asked for by Run or Submit
 
 	Tries int    `json:"tries,omitempty"`
-	Err   string `json:"err,omitempty"` // of the last try
+	Err   string `json:"err,omitempty"`   // of the last try, its first 4 KiB
+	Stack string `json:"stack,omitempty"` // likewise, if it panicked
 
 	// How long after the instant it was decided what to do, the last try began
 	// (zero if none did), and this line was written. Negative: before it.
@@ -135,6 +136,9 @@ func (e *entry) line() Line {
 	}
 	if e.err != nil {
 		l.Err = e.err.Error()
+	}
+	if f, ok := e.err.(*failure); ok {
+		l.Stack = f.stack
 	}
 	return l
 }

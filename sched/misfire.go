@@ -28,6 +28,7 @@ type plan struct {
 	after      time.Duration // what is later than this is a misfire
 	behind     bool          // more is due: what is left waits until the run has ended
 	pace       time.Duration // and so long
+	early      bool          // it is not due yet
 	panicked   bool
 	panickedBy any
 }

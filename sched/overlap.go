@@ -73,7 +73,7 @@ func (s *Scheduler) settled(t *Task, now timer.Time) {
 	for l != nil && len(l.buffered) > 0 && !t.busy() {
 		o := l.buffered[0]
 		l.buffered = append(l.buffered[:0], l.buffered[1:]...)
-		if t.spec.Misfire.Policy == SkipMissed && now.Sub(o.due) > l.after {
+		if t.spec.Misfire.Policy == SkipMissed && !o.manual && now.Sub(o.due) > l.after {
 			s.lost(t, o, Skipped, Missed, now)
 			continue
 		}

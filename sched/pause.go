@@ -171,7 +171,7 @@ func (t *Task) info() Info {
 		switch r.stage {
 		case waiting:
 			i.Waiting++
-		case executing:
+		case executing, ending:
 			i.Running++
 		case resting:
 			i.Retrying++

@@ -2,6 +2,8 @@ package sched
 
 import (
 	"context"
+	"math"
+	"unicode/utf8"
 
 	"golang.org/x/time/rate"
 
@@ -61,7 +63,9 @@ func (s *Scheduler) newQueue(q Queue) (*queue, error) {
 	switch {
 	case s.queues[q.Name] != nil:
 		return nil, config("queue %q twice", q.Name)
-	case q.Concurrency < 0 || q.Capacity < 0 || q.Rate < 0 || q.Burst < 0 || q.Full > RunInCaller:
+	case !utf8.ValidString(q.Name):
+		return nil, config("queue %q: a name is UTF-8", q.Name)
+	case q.Concurrency < 0 || q.Capacity < 0 || !(q.Rate >= 0) || math.IsInf(q.Rate, 1) || q.Burst < 0 || q.Full > RunInCaller:
 		return nil, config("queue %q: a negative number or no such policy", q.Name)
 	}
 	q.Capacity = or(q.Capacity, s.cfg.Waiting)
@@ -111,6 +115,9 @@ func (s *Scheduler) withdraw(r *run, now timer.Time) {
 	}
 	r.place.leave()
 	s.readied--
+	if r.let {
+		r.passOn(now)
+	}
 }
 
 // unqueue takes a run out of those that wait in its queue. Locked.

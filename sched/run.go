@@ -1,7 +1,6 @@
 package sched
 
 import (
-	"errors"
 	"time"
 
 	"github.com/weir-go/weir/timer"
@@ -14,6 +13,7 @@ const (
 	waiting   stage = iota // to begin: ready, or parked at a gate
 	executing              // its body is being called, or Guard and State are asked
 	resting                // between two tries
+	ending                 // its body has returned, and Guard and State are told
 	over
 )
 
@@ -60,7 +60,7 @@ type progress struct {
 	err    error  // of the last try
 	reason Reason // why there is one
 	waits  func() time.Duration
-	held   Held
+	grip   *grip
 	mark   Mark
 
 	handed  bool // its place in the queue was given to another
@@ -164,6 +164,11 @@ func (s *Scheduler) begin(r *run, now timer.Time) {
 // halt ends the context of a run that executes. Locked.
 func (s *Scheduler) halt(r *run, why Reason, cause error, grace time.Duration, now timer.Time) {
 	if r.stop != NoReason {
+		if r.stop == TimedOut && (why == Replaced || why == HoldLost) { // there is no next try now
+			if r.stop = why; r.orphan {
+				s.write(r, Orphaned, why, now)
+			}
+		}
 		return
 	}
 	r.stop = why
@@ -199,7 +204,7 @@ func (s *Scheduler) abandon(r *run, now timer.Time) {
 // detachable reports whether the next try may go on beside the body: not while
 // Guard or State have not answered yet. Locked.
 func (r *run) detachable() bool {
-	return r.spec.Reentrant && (r.manual || (!r.spec.Guarded || r.held != nil) && (!r.spec.Durable || r.mark.Fence != 0))
+	return r.spec.Reentrant && (r.manual || (!r.spec.Guarded || r.grip != nil) && (!r.spec.Durable || r.mark.Fence != 0))
 }
 
 // detach lets the next try of a re-entrant job go on in a run of its own, which
@@ -208,8 +213,11 @@ func (s *Scheduler) detach(r *run, now timer.Time) {
 	n := r.task.newRun(r.occasion)
 	n.spec, n.tries, n.waits = r.spec, r.tries, r.waits
 	n.began, n.err, n.reason = r.began, ErrTimeout, TimedOut
-	n.held, n.mark, n.called = r.held, r.mark, true
-	r.held, r.mark = nil, Mark{}
+	n.grip, n.mark, n.called = r.grip, r.mark, true
+	if n.grip != nil {
+		n.grip.run = n
+	}
+	r.grip, r.mark = nil, Mark{}
 	r.lined = true
 	r.task.live.add(n)
 	s.rest(n, now)
@@ -234,7 +242,7 @@ func (s *Scheduler) rest(r *run, now timer.Time) {
 func (s *Scheduler) triesAgain(r *run, now timer.Time) bool {
 	return r.err != nil && !r.lined && r.tries < r.spec.Retry.Tries &&
 		(r.stop == NoReason || r.stop == TimedOut) && r.task.flags&gone == 0 && !s.cancelled &&
-		r.reason != Taken && r.reason != Stale && !r.tooLate(now) && !errors.Is(r.err, ErrPermanent)
+		r.reason != Taken && r.reason != Stale && r.reason != HoldLost && !r.tooLate(now) && !permanent(r.err)
 }
 
 // returned is called when the body of a run has: tokens come back. Locked.

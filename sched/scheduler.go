@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/weir-go/weir/timer"
 )
@@ -43,7 +44,8 @@ type Config struct {
 
 	// Line is told every line of the ledger, on the goroutine that wrote it,
 	// which goes on with its work afterwards: workers, or the clock's. Lines of
-	// several goroutines may come in another order than they were written.
+	// several goroutines may come in another order than they were written. Its
+	// panics are counted, and go no further.
 	Line func(Line)
 }
 
@@ -66,6 +68,7 @@ type Scheduler struct {
 	asleep timer.Time // when the clock was told to wake
 	woke   timer.Time // when it did
 	bases  bases
+	moved  time.Duration // the wall clock, since stepped was called last
 
 	tasks     int
 	ids       uint64
@@ -140,7 +143,7 @@ func New(cfg Config) (*Scheduler, error) {
 	if err == nil {
 		s.woke = s.clock.Now().Add(-s.cfg.Apart)
 		s.measure(s.clock.Now())
-		s.bases.steady = s.bases.wall
+		s.bases.steady, s.moved = s.bases.wall, 0
 	}
 	s.mu.Unlock()
 	if err != nil {
@@ -181,8 +184,8 @@ func (s *Scheduler) furnish() error {
 		}
 	}
 	for _, r := range s.cfg.Resources {
-		if r.N < 1 || r.Name == "" || s.resources[r.Name] != nil {
-			return config("resource %q: %d of them, or twice", r.Name, r.N)
+		if r.N < 1 || r.Name == "" || !utf8.ValidString(r.Name) || s.resources[r.Name] != nil {
+			return config("resource %q: %d of them, or twice, or not UTF-8", r.Name, r.N)
 		}
 		s.resources[r.Name] = s.newGate(r.Name, r.N)
 	}
@@ -278,6 +281,9 @@ func (s *Scheduler) Add(ctx context.Context, j Job) (*Task, error) {
 func (s *Scheduler) resume(t *Task, cut Mark, now timer.Time) {
 	o := occasion{instant: cut.Instant, first: cut.Instant, due: now, decided: now, again: true}
 	if t.spec.Crash == RunAgain {
+		if t.spec.Overlap.Policy == SkipRunning {
+			t.flags |= catching // or the one run for all that was missed would be skipped for this one
+		}
 		_ = s.fire(t, o, now)
 		return
 	}

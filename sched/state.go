@@ -18,9 +18,10 @@ type Mark struct {
 }
 
 // A State remembers marks across the end of the process, kill -9 included. Its
-// methods may be called from any goroutine; for one job, Begin and End are not
-// called side by side. What was acknowledged is kept. An error other than
-// ErrStale means that it is not known whether the change was made.
+// methods may be called from any goroutine. The End of a run that was given up may
+// come beside or after the Begin of a later one of the job, and is ErrStale then.
+// What was acknowledged is kept. An error other than ErrStale means that it is not
+// known whether the change was made.
 //
 //	Load ──► what is due since the mark is missed: the job's Misfire says what now
 //	            a mark that has not Ended: the job's Crash says whether to run again

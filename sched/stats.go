@@ -49,7 +49,7 @@ type Series struct {
 
 	Decided  Skew   // from the instant to the decision
 	Began    Skew   // from the decision to the body's first try
-	Early    uint64 // decisions before their instant, which Decided counts as on time
+	Early    uint64 // times that an instant had not come yet, and was waited for again
 	Outcomes [outcomes]uint64
 }
 
@@ -155,10 +155,7 @@ func (s *Scheduler) Stats() Stats {
 	return st
 }
 
-// note measures a fire that was decided. Locked.
+// decided measures a fire that was decided. Locked.
 func (x *series) decided(due, now timer.Time) {
-	if now < due {
-		x.Early++
-	}
 	x.Decided.add(now.Sub(due))
 }

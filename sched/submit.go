@@ -34,17 +34,14 @@ func (s *Scheduler) byHand(ctx context.Context, t *Task) error {
 	}
 	if t.group == nil {
 		if err := s.enroll(t); err != nil {
-			s.release()
-			return err
+			return s.answer(q, err)
 		}
 	}
 	switch {
 	case t.flags&gone != 0:
-		s.release()
-		return ErrGone
+		return s.answer(q, ErrGone)
 	case s.closing:
-		s.release()
-		return ErrClosed
+		return s.answer(q, ErrClosed)
 	}
 	now := s.clock.Now()
 	if q.Full == RunInCaller && q.full() && !t.busy() {
@@ -56,6 +53,13 @@ func (s *Scheduler) byHand(ctx context.Context, t *Task) error {
 		s.count.Refused++
 	}
 	s.settled(t, now)
+	return s.answer(q, err)
+}
+
+// answer gives the lock back, and passes the room on that the caller was let in
+// for, if there is any left: he may not have taken it.
+func (s *Scheduler) answer(q *queue, err error) error {
+	q.room()
 	s.release()
 	return err
 }

@@ -165,15 +165,16 @@ func (t *Task) Next() time.Time {
 }
 
 // drop ends a task. What of it is due and not decided yet is decided still, to
-// have its line; but for a Once, which has not fired then. Locked.
+// have its line; but for a Once that somebody cancels, which has not fired then.
+// Locked.
 func (s *Scheduler) drop(t *Task, why Reason, cause error) {
 	now, next := timer.Time(0), t.next
-	if t.flags&reusable == 0 {
+	if t.flags&reusable == 0 || s.closing {
 		now = s.clock.Now()
 	}
 	t.why = why
 	s.remove(t)
-	if next != 0 && t.flags&(reusable|popped) == 0 && s.bases.of(t.spec.steady).mono(next) <= now {
+	if next != 0 && t.flags&popped == 0 && s.bases.of(t.spec.steady).mono(next) <= now {
 		t.next = next
 		s.set(t.id, &t.timer, now)
 	}
@@ -192,6 +193,9 @@ func (s *Scheduler) drop(t *Task, why Reason, cause error) {
 		switch r.stage {
 		case executing:
 			s.halt(r, why, cause, r.spec.Grace, now)
+			if r.orphan { // it has its line now: the next try that would have had it does not come
+				s.write(r, Orphaned, r.stop, now)
+			}
 		case waiting:
 			s.withdraw(r, now)
 			s.finish(r, Cancelled, why, now)

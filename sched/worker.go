@@ -2,7 +2,6 @@ package sched
 
 import (
 	"context"
-	"errors"
 	"runtime/debug"
 	"time"
 
@@ -20,7 +19,13 @@ import (
 
 // wanted reports whether a worker is to be sent for. Locked.
 func (s *Scheduler) wanted() bool {
-	return (s.readied > 0 && !s.paused || len(s.left) > 0) && !s.coming && s.workers < s.most()
+	if s.coming {
+		return false
+	}
+	if len(s.left) > 0 && s.ending == 0 && s.own != nil { // also one too many, who takes no run: the others may be orphans
+		return true
+	}
+	return (s.readied > 0 && !s.paused || len(s.left) > 0) && s.workers < s.most()
 }
 
 // most is how many workers there may be: beside those of the pool, orphans whose
@@ -51,13 +56,26 @@ func (s *Scheduler) release() {
 
 // tell hands lines on. Who waits for the Scheduler waits for that, too.
 func (s *Scheduler) tell(lines []Line) {
+	panicked := uint64(0)
 	for i := range lines {
-		s.cfg.Line(lines[i])
+		panicked += s.say(lines[i])
 	}
 	s.mu.Lock()
 	s.telling--
+	s.count.Panics += panicked
 	s.quiet()
 	s.mu.Unlock()
+}
+
+// say hands one on, and returns how often that panicked.
+func (s *Scheduler) say(l Line) (panicked uint64) {
+	defer func() {
+		if recover() != nil {
+			panicked = 1
+		}
+	}()
+	s.cfg.Line(l)
+	return 0
 }
 
 // send has the pool start a worker. If it does not, another try follows, unless a
@@ -125,6 +143,8 @@ func (s *Scheduler) back(r *run, why Reason, err error) timer.Time {
 	again := s.triesAgain(r, now)
 	if !again {
 		if c := r.disclaim(); !c.none() {
+			s.stop(r.task.id, &r.timer) // its body took no longer than this
+			r.stage = ending
 			s.mu.Unlock()
 			s.end(c)
 			s.mu.Lock()
@@ -146,14 +166,22 @@ func (s *Scheduler) pull(now timer.Time) *run {
 	for s.readied > 0 && !s.paused && s.workers <= s.most() {
 		r := s.first()
 		s.readied--
-		if g := r.shut(now); g != nil {
+		let := r.let
+		switch g := r.shut(now); {
+		case r.task.parent.Err() != nil: // who has ended before the group was told
+			s.unqueue(r)
+			s.finish(r, Cancelled, ParentEnded, now)
+		case g != nil:
 			g.park(r, now)
-			continue
+		default:
+			for _, c := range r.spec.claims {
+				c.gate.take(c.n, now)
+			}
+			return r
 		}
-		for _, c := range r.spec.claims {
-			c.gate.take(c.n, now)
+		if let {
+			r.passOn(now)
 		}
-		return r
 	}
 	return nil
 }
@@ -199,7 +227,7 @@ func (s *Scheduler) try(r *run) (Reason, error) {
 	if r.spec.asks && !r.manual {
 		fence, why, err := s.claim(r)
 		if err != nil {
-			return why, err
+			return note(err, why)
 		}
 		f.Fence = fence
 	}
@@ -208,10 +236,7 @@ func (s *Scheduler) try(r *run) (Reason, error) {
 	if err == nil {
 		return NoReason, nil
 	}
-	if p := (*PanicError)(nil); errors.As(err, &p) {
-		return Panicked, err
-	}
-	return BodyFailed, err
+	return note(err, BodyFailed)
 }
 
 // call turns a panic into an error.
@@ -222,103 +247,4 @@ func call(do Body, ctx context.Context, f Fire) (err error) {
 		}
 	}()
 	return do(ctx, f)
-}
-
-// claim asks the Guard, and writes to the State, before the first try. Not
-// locked, but where it reads and leaves what the run has: the next try of an
-// orphan takes that over.
-func (s *Scheduler) claim(r *run) (fence uint64, why Reason, err error) {
-	s.mu.Lock()
-	held, mark := r.held, r.mark
-	s.mu.Unlock()
-	if r.spec.Guarded && held == nil {
-		held, err = s.cfg.Guard.Hold(r.ctx, Key{r.spec.Name, r.instant}, func(err error) { s.holdLost(r, err) })
-		if errors.Is(err, ErrTaken) {
-			return 0, Taken, err
-		}
-		if err != nil {
-			return 0, GuardFailed, err
-		}
-		s.mu.Lock()
-		r.held = held
-		s.mu.Unlock()
-	}
-	if r.spec.Durable && mark.Fence == 0 {
-		mark, err = s.cfg.State.Begin(r.ctx, r.spec.Name, r.instant)
-		if errors.Is(err, ErrStale) {
-			return 0, Stale, err
-		}
-		if err != nil {
-			return 0, StateFailed, err
-		}
-		s.mu.Lock()
-		r.mark = mark
-		s.mu.Unlock()
-	}
-	if held != nil {
-		return held.Fence(), NoReason, nil
-	}
-	return mark.Fence, NoReason, nil
-}
-
-// holdLost is what a Guard calls.
-func (s *Scheduler) holdLost(r *run, err error) {
-	s.mu.Lock()
-	if r.stage == executing {
-		s.halt(r, HoldLost, errors.Join(ErrLost, err), r.spec.Grace, s.clock.Now())
-	}
-	s.release()
-}
-
-// patience is how long Guard and State have to take the end of a run.
-const patience = 5 * time.Second
-
-// A claimed is what claim has begun for a run.
-type claimed struct {
-	held   Held
-	mark   Mark
-	called bool // the body was
-	parent context.Context
-}
-
-// disclaim returns what the run has; it has it no more. Locked.
-func (r *run) disclaim() claimed {
-	c := claimed{r.held, r.mark, r.called, r.task.parent}
-	r.held, r.mark = nil, Mark{}
-	return c
-}
-
-func (c *claimed) none() bool { return c.held == nil && c.mark.Fence == 0 }
-
-// end ends it, and counts ends that were not taken. Not locked.
-func (s *Scheduler) end(c claimed) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.parent), patience)
-	defer cancel()
-	lost := uint64(0)
-	if c.mark.Fence != 0 && c.called {
-		// That a later run has begun is as good: none goes back to this one.
-		if err := s.cfg.State.End(ctx, c.mark); err != nil && !errors.Is(err, ErrStale) {
-			lost++
-		}
-	}
-	if c.held != nil && c.held.End(ctx, c.called) != nil {
-		lost++
-	}
-	s.mu.Lock()
-	s.count.Lost += lost
-	s.mu.Unlock()
-}
-
-// endLeft ends what runs have left behind that were given up between two tries.
-// Locked, but not while it does.
-func (s *Scheduler) endLeft() {
-	for len(s.left) > 0 {
-		c := s.left[0]
-		s.left = append(s.left[:0], s.left[1:]...)
-		s.ending++
-		s.mu.Unlock()
-		s.end(c)
-		s.mu.Lock()
-		s.ending--
-	}
 }
