@@ -21,10 +21,10 @@ type SchedSource interface {
 // How late jobs are is a histogram in two stages: "decide", from the instant
 // until it was decided what to do, which is the clock's part, and "start", from
 // there until the body began, which is what queues, resources and workers take.
-// What was decided before its instant counts as on time there, and apart from it
-// as early. Its labels are the type of the job and the queue, and the Scheduler
+// What came up before its instant waits on, and is counted apart as early. Its labels are the type of the job and the queue, and the Scheduler
 // has no more than sched.Config.Series of them: those that come later are
-// "other". Jobs without a queue are in "default".
+// "other". Jobs without a queue are in "default", or, where there is a queue of
+// that name, in one without a name.
 type Sched struct {
 	source    SchedSource
 	figures   []*prometheus.Desc // a row of the table each
@@ -49,7 +49,7 @@ func NewSched(name string, source SchedSource) *Sched {
 			"job_type", "queue", "outcome"),
 		skew: desc("skew_seconds", "How late jobs were: from the instant to the decision (decide), and on to the body (start).",
 			"job_type", "queue", "stage"),
-		early: desc("early_total", "Decisions that came before their instant.", "job_type", "queue"),
+		early: desc("early_total", "Times that a job came up before its instant, which was waited for again.", "job_type", "queue"),
 	}
 	for _, f := range schedFigures {
 		c.figures = append(c.figures, desc(f.name, f.help))
@@ -145,8 +145,9 @@ func (c *Sched) Describe(to chan<- *prometheus.Desc) {
 func (c *Sched) Collect(to chan<- prometheus.Metric) {
 	s := c.source.Stats()
 	show(to, c.figures, schedFigures, &s)
+	unnamed := unnamed(s.Queues)
 	for i := range s.Queues {
-		show(to, c.queues, queueFigures, &s.Queues[i], queueLabel(s.Queues[i].Name))
+		show(to, c.queues, queueFigures, &s.Queues[i], cmp.Or(s.Queues[i].Name, unnamed))
 	}
 	for i := range s.Resources {
 		show(to, c.resources, resourceFigures, &s.Resources[i], s.Resources[i].Name)
@@ -154,7 +155,7 @@ func (c *Sched) Collect(to chan<- prometheus.Metric) {
 	c.byReason(to, &s)
 	for i := range s.Series {
 		if x := &s.Series[i]; *x != (sched.Series{Type: x.Type, Queue: x.Queue}) { // something was
-			c.series(to, x)
+			c.series(to, x, cmp.Or(x.Queue, unnamed))
 		}
 	}
 }
@@ -165,8 +166,15 @@ func show[T any](to chan<- prometheus.Metric, descs []*prometheus.Desc, figures 
 	}
 }
 
-// queueLabel is the name of a queue, as Prometheus takes an empty label for none.
-func queueLabel(name string) string { return cmp.Or(name, "default") }
+// unnamed is what the queue without a name is called, as Prometheus takes an empty
+// label for none. Two of one name would be an error of the whole scrape.
+func unnamed(queues []sched.QueueStats) string {
+	const name = "default"
+	if slices.ContainsFunc(queues, func(q sched.QueueStats) bool { return q.Name == name }) {
+		return ""
+	}
+	return name
+}
 
 // byReason shows what became of instants. An outcome that has not been has one
 // series all the same, so that a rate can be told from its beginning.
@@ -186,8 +194,7 @@ func (c *Sched) byReason(to chan<- prometheus.Metric, s *sched.Stats) {
 
 // series shows what was measured of one type of job in one queue. Outcomes that
 // it has not had are left out.
-func (c *Sched) series(to chan<- prometheus.Metric, x *sched.Series) {
-	queue := queueLabel(x.Queue)
+func (c *Sched) series(to chan<- prometheus.Metric, x *sched.Series, queue string) {
 	for o, n := range x.Outcomes {
 		if n > 0 {
 			to <- prometheus.MustNewConstMetric(c.outcomes, count, float64(n), x.Type, queue, sched.Outcome(o).String())

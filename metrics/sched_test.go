@@ -160,3 +160,25 @@ func TestPromtool(t *testing.T) {
 	_, err = check(strings.ReplaceAll(page, "_seconds", "_ms")) // it does look
 	require.Error(t, err)
 }
+
+// A queue may be called as the one without a name is, and what jobs call
+// themselves is a label or refused.
+func TestQueueCalledDefault(t *testing.T) {
+	clock := schedtest.NewClock(time.Date(2026, 11, 22, 3, 0, 0, 0, time.UTC))
+	s, err := sched.New(sched.Config{Clock: clock, Apart: -1, Queues: []sched.Queue{{Name: "default"}}})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, s.Close(context.Background())) }()
+	for _, queue := range []string{"", "default"} {
+		_, err := s.Add(t.Context(), sched.Job{Queue: queue, Trigger: sched.Every{Period: time.Second},
+			Do: func(context.Context, sched.Fire) error { return nil }})
+		require.NoError(t, err)
+	}
+	clock.Advance(time.Second)
+	require.NoError(t, s.Wait(t.Context()))
+	r := prometheus.NewRegistry()
+	require.NoError(t, r.Register(NewSched("main", s)))
+	_, err = r.Gather()
+	require.NoError(t, err)
+	_, err = s.Add(t.Context(), sched.Job{Type: "\xff", Do: func(context.Context, sched.Fire) error { return nil }})
+	require.ErrorIs(t, err, sched.ErrConfig)
+}
