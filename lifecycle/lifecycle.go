@@ -144,7 +144,7 @@ func (k *Kit) Run(ctx context.Context) error {
 
 // start starts all parts, and returns those that have to be ended. A signal that
 // comes meanwhile is no error: asked says that it came.
-func (k *Kit) start(ctx context.Context, signals <-chan os.Signal) (open []Part, asked bool, err error) {
+func (k *Kit) start(ctx context.Context, signals chan os.Signal) (open []Part, asked bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	quit, done := make(chan struct{}), make(chan struct{})
@@ -154,6 +154,13 @@ func (k *Kit) start(ctx context.Context, signals <-chan os.Signal) (open []Part,
 		case <-signals:
 			asked = true
 			cancel()
+		case <-quit:
+			return
+		}
+		select { // an Open that does not listen: the next but one ends the process
+		case second := <-signals:
+			signal.Stop(signals)
+			signals <- second // for stop; nobody else sends now
 		case <-quit:
 		}
 	}()

@@ -214,11 +214,15 @@ func child(mode string) {
 	kit := lifecycle.Kit{Ready: func() { fmt.Println("ready") }, Parts: []lifecycle.Part{
 		{Name: "sockets", Stage: lifecycle.Sockets, Stop: say("sockets")},
 		{Name: "clients", Stage: lifecycle.Clients, Stop: say("clients"), Open: func(ctx context.Context) error {
-			if mode != "slow" {
+			if mode != "slow" && mode != "deaf" {
 				return nil
 			}
 			fmt.Println("opening")
 			<-ctx.Done()
+			if mode == "deaf" {
+				fmt.Println("told")
+				select {}
+			}
 			return ctx.Err()
 		}},
 		{Name: "tasks", Stop: say("tasks"), Patience: time.Hour},
@@ -269,6 +273,43 @@ func TestSignals(t *testing.T) {
 				t.Errorf("%v, %v", got, err)
 			}
 		})
+	}
+}
+
+// What hangs in Open is ended by a third signal, as if there were no Kit.
+func TestOpenThatDoesNotListen(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	c := exec.CommandContext(ctx, self)
+	c.Env = append(os.Environ(), "LIFECYCLE_CHILD=deaf", "GORACE=atexit_sleep_ms=0")
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	for lines.Scan() && lines.Text() != "told" {
+		_ = c.Process.Signal(syscall.SIGTERM)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- c.Wait() }()
+	for again := time.NewTicker(10 * time.Millisecond); ; { // nothing says when the second was taken
+		select {
+		case <-again.C:
+			_ = c.Process.Signal(syscall.SIGTERM)
+		case <-ended:
+			again.Stop()
+			if s, ok := c.ProcessState.Sys().(syscall.WaitStatus); !ok || s.Signal() != syscall.SIGTERM {
+				t.Error(c.ProcessState)
+			}
+			return
+		}
 	}
 }
 
