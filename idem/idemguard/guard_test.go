@@ -52,7 +52,7 @@ func ok(t testing.TB, err error) {
 func replicas(shared idem.Store) func() schedtest.Replica {
 	return func() schedtest.Replica {
 		r := &replica{Store: shared}
-		r.Guard = &idemguard.Guard{Client: &idem.Client{Store: r}, Lease: 200 * time.Millisecond}
+		r.Guard = &idemguard.Guard{Client: &idem.Client{Store: r}, Lease: 2 * time.Second}
 		return schedtest.Replica{Guard: r, Crash: func() {
 			r.gone.Store(true)
 			for _, h := range r.held { // for the sake of its goroutine: the store does not hear it
