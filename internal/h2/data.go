@@ -77,7 +77,7 @@ func (c *Core[O]) dataStream(h Header, n uint32, end bool) *Stream[O] {
 		c.streamError(st, StreamClosed, "DATA after END_STREAM")
 	case st.marks&received == 0:
 		c.streamError(st, ProtocolError, "DATA before the response's header block")
-	case int64(h.Length) > int64(c.window)+int64(st.recvGain):
+	case c.overdraws(st, h.Length):
 		c.streamError(st, FlowControlError, "more DATA than the stream's window")
 	case st.remain >= 0 && (int64(n) > st.remain || end && int64(n) != st.remain):
 		c.streamError(st, ProtocolError, "not as much DATA as content-length says")
@@ -89,6 +89,14 @@ func (c *Core[O]) dataStream(h Header, n uint32, end bool) *Stream[O] {
 		return st
 	}
 	return nil
+}
+
+// overdraws reports whether n bytes are more than a stream's window. As long as
+// our SETTINGS are not acknowledged the peer may go by the initial one, section
+// 6.9.3, and owe us the difference.
+func (c *Core[O]) overdraws(st *Stream[O], n uint32) bool {
+	left := int64(c.window) + int64(st.recvGain) - int64(n)
+	return left < 0 && (c.unacked == 0 || left < int64(c.window)-InitialWindow)
 }
 
 // lateData is DATA on a stream that is not open.
@@ -155,7 +163,7 @@ func (c *Core[O]) Widen(st *Stream[O], target int32, now bool) {
 		return
 	}
 	target = max(target, c.window)
-	lack := target - c.window - st.recvGain
+	lack := int32(min(int64(target)-int64(c.window)-int64(st.recvGain), MaxWindow)) // it may be overdrawn
 	switch {
 	case lack <= 0 || lack < target/2:
 		return

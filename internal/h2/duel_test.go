@@ -20,7 +20,7 @@ func newDuel(t *testing.T) *duel {
 	const many = 1 << 20
 	w := newWitness(Config{MaxStreams: 4, StreamWindow: modelWindow, ConnWindow: modelConn,
 		Resets: Rate{many, 1}, Settings: Rate{many, 1}, Pings: Rate{many, 1}, Chores: Rate{many, 1}})
-	w.feed(AppendSettings([]byte(Preface)), 1<<20)
+	w.feed(AppendSettingsAck(AppendSettings([]byte(Preface))), 1<<20)
 	return &duel{t: t, w: w, m: newModel(4)}
 }
 

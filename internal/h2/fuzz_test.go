@@ -113,7 +113,7 @@ func audit(t *testing.T, w *witness) {
 		if c.Find(st.ID()) != st || st.State() == Closed || st.State() == Idle || st.Owner.over {
 			t.Fatalf("stream %d should not be there", st.ID())
 		}
-		if recv := int64(c.window) + int64(st.recvGain); recv < 0 || st.owed < 0 || recv+int64(st.owed) > MaxWindow {
+		if recv := int64(c.window) + int64(st.recvGain); recv < int64(min(0, c.window-InitialWindow)) || st.owed < 0 || recv+int64(st.owed) > MaxWindow {
 			t.Fatalf("stream %d: window %d, owed %d", st.ID(), recv, st.owed)
 		}
 		if c.sendable(st) > MaxWindow {
