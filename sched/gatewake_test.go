@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -181,4 +182,24 @@ func TestNothingBeginsBelowAParentThatHasEnded(t *testing.T) {
 	}
 	(<-parent.tell)()
 	k.until(func(st sched.Stats) bool { return st.Tasks == 0 })
+}
+
+// S1: of 10,000 one-shots at 5 s whose parent ends at 1 s none runs, be it that
+// time goes on at once, and nothing is left of them.
+func TestOneShotsOfAParentThatHasEnded(t *testing.T) {
+	k := newKit(t, sched.Config{})
+	parent, end := context.WithCancel(t.Context())
+	var ran atomic.Int64
+	for range 10_000 {
+		_, err := k.In(parent, 5*time.Second, func(context.Context, sched.Fire) error { ran.Add(1); return nil })
+		k.ok(err)
+	}
+	k.clock.Advance(time.Second)
+	end()
+	k.clock.Advance(time.Minute)
+	k.until(func(st sched.Stats) bool { return st.Tasks == 0 })
+	k.settle()
+	if st := k.Stats(); ran.Load() != 0 || st.Waiting != 0 || st.Instants(sched.Ran) != 0 {
+		t.Errorf("%d ran: %+v", ran.Load(), st)
+	}
 }

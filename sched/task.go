@@ -174,7 +174,7 @@ func (s *Scheduler) drop(t *Task, why Reason, cause error) {
 	}
 	t.why = why
 	s.remove(t)
-	if next != 0 && t.flags&popped == 0 && s.bases.of(t.spec.steady).mono(next) <= now {
+	if next != 0 && now != 0 && t.flags&popped == 0 && s.bases.of(t.spec.steady).mono(next) <= now {
 		t.next = next
 		s.set(t.id, &t.timer, now)
 	}
