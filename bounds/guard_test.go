@@ -154,7 +154,8 @@ func TestManySources(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if s := g.Stats(); s.Sources != 100 || s.Unwatched != 50 {
+	// Room is made by a look at 64 of them, so now and then there seems to be none.
+	if s := g.Stats(); s.Sources > 100 || s.Unwatched > 50+36 {
 		t.Errorf("%+v", s)
 	}
 	if err := g.Enter(addr(1000), later.Add(time.Hour)); err != ErrConns {

@@ -173,11 +173,17 @@ func FuzzParse(f *testing.F) {
 }
 
 func ExampleDiff() {
-	release := make(chan struct{})
+	began, release := make(chan struct{}), make(chan struct{})
 	defer close(release)
 	before := Snapshot()
 	for range 100 {
-		go wait(release) // who is to end them?
+		go func() {
+			began <- struct{}{}
+			<-release // who is to end them?
+		}()
+	}
+	for range 100 {
+		<-began
 	}
 	worst := Diff(before, Snapshot())[0]
 	fmt.Println(worst.After-worst.Before, worst.Creator.Func)

@@ -91,7 +91,8 @@ func (j job) measure(s *subject) (result, error) {
 	var (
 		all  = make([]caller, j.Callers)
 		n    atomic.Uint64
-		open atomic.Bool // the window is
+		done atomic.Uint64 // within the window
+		open atomic.Bool   // the window is
 		over atomic.Bool
 		wg   sync.WaitGroup
 	)
@@ -103,6 +104,7 @@ func (j job) measure(s *subject) (result, error) {
 				c.err = s.once(n.Add(1))
 				if counted && c.err == nil {
 					c.took = append(c.took, time.Since(began))
+					done.Add(1)
 				}
 			}
 			if c.err != nil {
@@ -114,6 +116,10 @@ func (j job) measure(s *subject) (result, error) {
 	before := look(s, n.Load())
 	open.Store(true)
 	time.Sleep(j.Window)
+	// A window that is shorter than what is measured goes on until that is done.
+	for until := time.Now().Add(10 * time.Second); done.Load() == 0 && !over.Load() && time.Now().Before(until); {
+		time.Sleep(j.Window)
+	}
 	after := look(s, n.Load())
 	over.Store(true)
 	wg.Wait()
