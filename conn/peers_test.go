@@ -250,8 +250,9 @@ func TestResetsBlocking(t *testing.T) {
 				b := c.Block()
 				go func() {
 					close(began)
-					ended <- use(b)
+					err := use(b)
 					b.Close()
+					ended <- err
 				}()
 				return nil
 			})

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/weir-go/weir/timer"
@@ -35,6 +36,17 @@ func (o Outcome) String() string {
 
 // MarshalText returns the name.
 func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
+// UnmarshalText reads a name, so that what WriteLedger has written can be read
+// again.
+func (o *Outcome) UnmarshalText(p []byte) error {
+	i := slices.Index(outcomeNames[:], string(p))
+	if i < 0 {
+		return fmt.Errorf("sched: no outcome is called %q", p)
+	}
+	*o = Outcome(i)
+	return nil
+}
 
 // Reason says why an outcome is not Ran.
 type Reason uint8
@@ -80,6 +92,16 @@ func (r Reason) String() string {
 
 // MarshalText returns the name.
 func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText reads a name.
+func (r *Reason) UnmarshalText(p []byte) error {
+	i := slices.Index(reasonNames[:], string(p))
+	if i < 0 {
+		return fmt.Errorf("sched: no reason is called %q", p)
+	}
+	*r = Reason(i)
+	return nil
+}
 
 // A Line of the ledger is what became of a fire. Skipped and coalesced instants
 // that follow each other are one line.

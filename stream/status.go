@@ -88,7 +88,8 @@ var (
 
 // StatusOf returns the status that err stands for: nil is OK, a *Status itself
 // (also wrapped, then with err's whole text as its message), a context's error
-// its code; everything else is Unknown.
+// its code, what has ended Unavailable, what is full or busy ResourceExhausted;
+// everything else is Unknown.
 func StatusOf(err error) *Status {
 	var s *Status
 	switch {
@@ -106,7 +107,9 @@ func StatusOf(err error) *Status {
 		return &Status{Code: Canceled, Message: err.Error()}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		return &Status{Code: DeadlineExceeded, Message: err.Error()}
-	case errors.Is(err, ErrFull), errors.Is(err, ErrBusy), errors.Is(err, conn.ErrBusy):
+	case errors.Is(err, ErrClosed): // what was to be subscribed to is ending
+		return &Status{Code: Unavailable, Message: err.Error()}
+	case errors.Is(err, ErrFull), errors.Is(err, ErrBusy), errors.Is(err, ErrSubscribers), errors.Is(err, conn.ErrBusy):
 		return &Status{Code: ResourceExhausted, Message: err.Error()}
 	}
 	return &Status{Code: Unknown, Message: err.Error()}
