@@ -87,12 +87,17 @@ func testService(t *testing.T, cfg grpc.Config, serve func(*grpc.Server) conn.Se
 
 // TestStressClient: several channels and calls at once, each of gRPC's cases as
 // often as it comes. Only the exit code is of use; its counts are wrong.
+//
+// cancel_after_begin is for the client above: it cancels, half-closes, and wants
+// to be cancelled. With others beside it on a busy machine, its own transport may
+// send the half-close before it hears of the cancellation, and the answer of a
+// server that is quick comes first.
 func TestStressClient(t *testing.T) {
 	judge := tool(t, ".", "google.golang.org/grpc/interop/stress/client")
 	addr := testService(t, grpc.Config{}, func(s *grpc.Server) conn.Serve { return s.Serve })
 	must(t, judge, "-server_addresses", addr, "-test_duration_secs", "3",
 		"-num_channels_per_server", "2", "-num_stubs_per_channel", "4", "-metrics_port", "0",
 		"-test_cases", "empty_unary:10,large_unary:5,client_streaming:5,server_streaming:5,ping_pong:5,"+
-			"empty_stream:5,timeout_on_sleeping_server:1,cancel_after_begin:2,cancel_after_first_response:2,"+
+			"empty_stream:5,timeout_on_sleeping_server:1,cancel_after_first_response:2,"+
 			"status_code_and_message:2,custom_metadata:2")
 }
