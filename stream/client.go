@@ -44,6 +44,7 @@ type Client struct {
 	turn     int // index of the next target
 	failed   int // dials in a row that came to nothing
 	rounds   int // in which all targets failed
+	unused   int // connections in a row that left before a stream was opened on them
 	cooling  *time.Timer
 	lastErr  error
 	alive    time.Duration // Keepalive.Time, longer when a server has complained

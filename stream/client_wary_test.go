@@ -85,14 +85,15 @@ func TestReadyWhileClosing(t *testing.T) {
 	}
 }
 
-// A server that is ready and says goodbye in one breath is not dialed in a row:
-// each of the targets once, then there is a pause.
+// A server that is ready and says goodbye in one breath is not dialed on and on: a
+// few times, which may be by chance, then each of the targets once, then there is a
+// pause.
 func TestGoodbyeAtOnce(t *testing.T) {
 	two := []conn.Addr{conn.Unix("/1"), conn.Unix("/2")}
 	g := newStage(t, ClientConfig{Targets: two, Backoff: Backoff{Min: time.Hour, Max: time.Hour}})
 	_, patient := g.start("/a/Patient", CallOptions{WaitForReady: true})
 	_, hasty := g.start("/a/Hasty", CallOptions{})
-	for range two {
+	for range goodbyes + len(two) {
 		f := g.meet()
 		f.feed(h2.AppendGoAway(h2.AppendSettings(nil), 0, h2.NoError, ""))
 		f.lose()

@@ -104,13 +104,19 @@ func (l *line) serves() {
 	c := l.client
 	c.mu.Lock()
 	l.used = true
-	c.failed, c.rounds = 0, 0
+	c.failed, c.rounds, c.unused = 0, 0, 0
 	c.mu.Unlock()
 }
 
-// leave takes the line out of use. One that was ready and leaves before a stream
-// was opened on it, while calls wanted one, counts as a dial in vain: a server
-// that says goodbye at once is not dialed in a row. On the loop.
+// goodbyes is how many connections in a row a server may let go of at once until
+// that counts as dials in vain. One that drains them by their age may do so by
+// chance, and its calls are not to fail for it.
+const goodbyes = 3
+
+// leave takes the line out of use. When several in a row that were ready leave
+// before a stream was opened on them, while calls wanted one, each further one
+// counts as a dial in vain: a server that says goodbye at once is not dialed on
+// and on. On the loop.
 func (l *line) leave() {
 	c := l.client
 	var t todo
@@ -121,7 +127,9 @@ func (l *line) leave() {
 	}
 	l.leaving = true
 	if l.ready && !l.used && l.n+c.queue.n > 0 {
-		c.inVain(&t, errUnused)
+		if c.unused++; c.unused > goodbyes {
+			c.inVain(&t, errUnused)
+		}
 	}
 	c.schedule(&t)
 	c.mu.Unlock()
