@@ -6,9 +6,6 @@ PLATFORMS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 \
 NESTED    = $(dir $(wildcard contrib/*/go.mod bench/*/go.mod))
 nested    = @set -e; for m in $(NESTED); do echo "$$m: $(1)"; (cd $$m && $(1)); done
 
-# go test, with a second try for what fails beside others.
-TESTS     = $(CURDIR)/internal/ci/tests.sh
-
 # Commands that tests need, as COMMAND:PACKAGE where Debian's package has another name.
 NEEDS     = redis-server strace promtool:prometheus node:nodejs npm nghttp:nghttp2-client
 
@@ -18,8 +15,8 @@ test: format # this platform: format, vet, and the tests of each module
 	@internal/ci/need.sh $(NEEDS)
 	go vet ./...
 	@set -e; for f in docs/guide/*/*.go; do go vet $$f; done
-	@$(TESTS) -timeout 5m
-	$(call nested,go build -o /dev/null ./... && go vet ./... && $(TESTS) -timeout 5m)
+	go test -timeout 5m ./...
+	$(call nested,go build -o /dev/null ./... && go vet ./... && go test -timeout 5m ./...)
 
 check: format # vet for each platform. From nothing each costs half a minute on two
 	@# cores, spent on compiling the library for it; unoptimised that is a quarter less.
@@ -31,8 +28,8 @@ format:
 
 race: # the same tests under the race detector, which needs a C compiler
 	@internal/ci/need.sh gcc $(NEEDS)
-	@CGO_ENABLED=1 $(TESTS) -race -timeout 10m
-	$(call nested,CGO_ENABLED=1 $(TESTS) -race -timeout 10m)
+	CGO_ENABLED=1 go test -race -timeout 10m ./...
+	$(call nested,CGO_ENABLED=1 go test -race -timeout 10m ./...)
 
 fuzz: # each fuzz target for FUZZTIME; an input that fails is left in testdata/fuzz
 	@internal/ci/fuzz.sh $(FUZZTIME)
