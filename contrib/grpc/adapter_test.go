@@ -11,6 +11,8 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,6 +22,7 @@ import (
 	"google.golang.org/grpc/interop"
 	testgrpc "google.golang.org/grpc/interop/grpc_testing"
 	testpb "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/mem"
 
 	"github.com/weir-go/weir/conn"
 	"github.com/weir-go/weir/contrib/grpc"
@@ -139,6 +142,7 @@ func TestReadOnReady(t *testing.T) {
 	pool.Put(r.buffer)
 	want(t, pool.out, 0)
 
+	pool = countingPool{}
 	ok(t, c.SetReadDeadline(time.Now().Add(10*time.Millisecond)))
 	go read()
 	r = <-ready
@@ -146,7 +150,7 @@ func TestReadOnReady(t *testing.T) {
 		t.Errorf("%v after the deadline", r)
 	}
 	ok(t, c.SetReadDeadline(time.Time{}))
-	want(t, pool.out, 0)
+	want(t, pool.last, nil) // no buffer for the time that it waited
 
 	ok(t, peer.Close())
 	go read()
@@ -172,59 +176,112 @@ func (p *countingPool) Get(n int) *[]byte {
 
 func (p *countingPool) Put(*[]byte) { p.out-- }
 
-// TestAdapterIdleMemory: an idle connection of grpc-go's server costs on the
-// adapter what it costs on package net, and 32 KiB more without it, for a read
-// buffer. Sockets of the kernel are not counted.
-func TestAdapterIdleMemory(t *testing.T) {
-	listen := func(adapt bool) net.Listener {
-		l, err := netconn.Listen(started(t), conn.TCP(netip.MustParseAddrPort("127.0.0.1:0")))
-		ok(t, err)
-		if adapt {
-			return &grpc.Listener{Listener: l}
-		}
-		return l
-	}
-	std, err := net.Listen("tcp", "127.0.0.1:0")
+// TestAdapterTaken: grpc-go finds ReadOnReady, and so has no read buffer of its
+// own. What it reads otherwise is the preface of HTTP/2.
+func TestAdapterTaken(t *testing.T) {
+	l, err := grpc.Listen(started(t), conn.TCP(netip.MustParseAddrPort("127.0.0.1:0")))
 	ok(t, err)
-	onNet, onAdapter, onNetconn := idle(t, std), idle(t, listen(true)), idle(t, listen(false))
-	t.Logf("bytes of heap and stacks for each idle connection: %d on package net, %d on the adapter, %d on netconn as it is",
-		onNet, onAdapter, onNetconn)
-	if onNetconn < onAdapter+24<<10 {
-		t.Errorf("the adapter saves %d bytes, want a buffer of 32 KiB", onNetconn-onAdapter)
-	}
-	if onAdapter > onNet+4<<10 {
-		t.Errorf("the adapter costs %d bytes more than package net", onAdapter-onNet)
+	w := watchedListener{l, make(chan *watched, 1)}
+	stockOn(t, w)
+	peer, err := net.Dial("tcp", l.Addr().String())
+	ok(t, err)
+	hello(t, peer)
+	ok(t, peer.Close())
+	c := <-w.accepted
+	<-c.closed
+	want(t, c.most.Load(), int64(len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")))
+	if c.ready.Load() == 0 {
+		t.Error("ReadOnReady was never called")
 	}
 }
 
-// idle returns what a connection costs grpc-go's server that has said hello in
-// HTTP/2. The clients are the same each time: sockets, and nothing else.
-func idle(t *testing.T, ln net.Listener) int {
-	const n = 200
-	stockOn(t, ln)
-	hello := "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"
-	clients := make([]net.Conn, n)
-	before := used()
-	for i := range clients {
-		c, err := net.Dial("tcp", ln.Addr().String())
-		ok(t, err)
-		defer c.Close()
-		ok(t, c.SetDeadline(time.Now().Add(patience)))
-		_, err = io.WriteString(c, hello)
-		ok(t, err)
-		clients[i] = c
+// watched is a Conn that knows how it is read.
+type watched struct {
+	*grpc.Conn
+	most, ready atomic.Int64 // the longest plain read, and how often the other way
+	once        sync.Once
+	closed      chan struct{}
+}
+
+func (c *watched) Read(p []byte) (int, error) {
+	c.most.Store(max(c.most.Load(), int64(len(p))))
+	return c.Conn.Read(p)
+}
+
+func (c *watched) ReadOnReady(n int, pool mem.BufferPool) (*[]byte, int, error) {
+	c.ready.Add(1)
+	return c.Conn.ReadOnReady(n, pool)
+}
+
+func (c *watched) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return c.Conn.Close()
+}
+
+type watchedListener struct {
+	*grpc.Listener
+	accepted chan *watched
+}
+
+func (l watchedListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
 	}
-	for _, c := range clients { // each has the server's SETTINGS, and its answer to ours
-		head := make([]byte, 9)
-		for acked := false; !acked; {
-			_, err := io.ReadFull(c, head)
-			ok(t, err)
-			_, err = io.CopyN(io.Discard, c, int64(head[0])<<16|int64(head[1])<<8|int64(head[2]))
-			ok(t, err)
-			acked = head[3] == 4 && head[4] == 1
-		}
+	w := &watched{Conn: c.(*grpc.Conn), closed: make(chan struct{})}
+	l.accepted <- w
+	return w, nil
+}
+
+// hello says what a client of HTTP/2 says first, and waits until the server has
+// said the same and acknowledged it.
+func hello(t testing.TB, c net.Conn) {
+	t.Helper()
+	ok(t, c.SetDeadline(time.Now().Add(patience)))
+	_, err := io.WriteString(c, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00")
+	ok(t, err)
+	head := make([]byte, 9)
+	for acked := false; !acked; {
+		_, err := io.ReadFull(c, head)
+		ok(t, err)
+		_, err = io.CopyN(io.Discard, c, int64(head[0])<<16|int64(head[1])<<8|int64(head[2]))
+		ok(t, err)
+		acked = head[3] == 4 && head[4] == 1
 	}
-	return int(used()-before) / n
+}
+
+// BenchmarkAdapterIdle is what a connection costs grpc-go's server that has said
+// hello in HTTP/2, in bytes of heap and stacks; the kernel's sockets are not
+// counted. Each costs on the adapter what it costs on package net, and 32 KiB
+// more without it, for a read buffer:
+//
+//	go test -run ^$ -bench AdapterIdle -benchtime 200x
+func BenchmarkAdapterIdle(b *testing.B) {
+	std, err := net.Listen("tcp", "127.0.0.1:0")
+	ok(b, err)
+	listen := func() *netconn.Listener {
+		l, err := netconn.Listen(started(b), conn.TCP(netip.MustParseAddrPort("127.0.0.1:0")))
+		ok(b, err)
+		return l
+	}
+	for _, on := range []struct {
+		name string
+		ln   net.Listener
+	}{{"net", std}, {"adapter", &grpc.Listener{Listener: listen()}}, {"netconn", listen()}} {
+		stockOn(b, on.ln)
+		b.Run(on.name, func(b *testing.B) {
+			clients := make([]net.Conn, b.N)
+			before := used()
+			for i := range clients {
+				var err error
+				clients[i], err = net.Dial("tcp", on.ln.Addr().String())
+				ok(b, err)
+				defer clients[i].Close()
+				hello(b, clients[i])
+			}
+			b.ReportMetric(float64(int64(used()-before))/float64(b.N), "B/conn")
+		})
+	}
 }
 
 // used returns the bytes of heap and stacks that are in use.
