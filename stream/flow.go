@@ -9,8 +9,9 @@ import (
 
 // flow estimates the product of bandwidth and delay from how much arrives while
 // a PING is on its way, and raises the windows, the connection's and those of
-// streams that use theirs up, when they are what limits the peer. It measures only sessions that receive a lot at once: the PINGs of
-// others would cost more than they bring.
+// streams that use theirs up, when they are what limits the peer. It measures
+// only sessions that receive a lot at once: the PINGs of others would cost more
+// than they bring.
 type flow struct {
 	sample  int        // bytes since the PING went out
 	sent    timer.Time // when that was; 0: none is out

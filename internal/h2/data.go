@@ -177,8 +177,9 @@ func (c *Core[O]) Widen(st *Stream[O], target int32, now bool) {
 	st.owed = 0
 }
 
-// ConsumeConn does the same as Consume for the connection's window. An owner that holds
-// more than it wants to withholds it, and so slows down all streams together.
+// ConsumeConn does the same as Consume for the connection's window. An owner that
+// holds more than it wants to withholds it, and so slows down all streams
+// together.
 func (c *Core[O]) ConsumeConn(n int) {
 	c.recvOwed += int32(min(int64(n), int64(c.connTarget)-int64(c.recvWindow)-int64(c.recvOwed)))
 	if c.recvOwed >= c.connTarget/2 {
