@@ -108,7 +108,7 @@ var may = map[string]row{
 
 	// To come.
 	"internal/h2":    {module: list("internal/buf"), others: list(hpack)},
-	"stream":         {module: list("conn", "timer", "internal/buf", "internal/h2")},
+	"stream":         {module: list("bounds", "conn", "timer", "internal/buf", "internal/h2")},
 	"idem":           {},
 	"idem/boltstore": {module: list("idem", "internal/groupcommit"), others: list(bbolt)},
 	"idem/idemguard": {module: list("idem", "sched")},
