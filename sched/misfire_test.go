@@ -133,27 +133,13 @@ func TestCatchUpIsInOrder(t *testing.T) {
 		if want := dawn.Add(time.Duration(i+1) * time.Second); !f.Instant.Time().Equal(want) {
 			t.Fatalf("%v, want %v", f.Instant, want)
 		}
-		k.clock.Advance(200 * time.Millisecond)
-		k.idle(h)
+		k.clock.Advance(200 * time.Millisecond) // with the second run, past the third instant
+		if st := k.Stats(); st.Running+st.Waiting != 1 {
+			t.Fatalf("beside the run of %v: %+v", f.Instant, st)
+		}
 		h.end <- nil
-		k.settled("a", i+1)
+		k.settle()
 		k.clock.Advance(200 * time.Millisecond)
 	}
 	k.tells("a", "1 ran, 2 ran, 3 ran")
-}
-
-// settled waits until a job has so many lines.
-func (k *kit) settled(job string, n int) {
-	k.t.Helper()
-	for range 2000 {
-		got := len(k.Ledger(sched.Filter{Job: job}))
-		if got >= n {
-			return
-		}
-		select {
-		case <-k.t.Context().Done():
-		case <-time.After(time.Millisecond):
-		}
-	}
-	k.t.Fatalf("%s has not %d lines: %s", job, n, k.told(job))
 }

@@ -79,7 +79,7 @@ func (s *Scheduler) settled(t *Task, now timer.Time) {
 		}
 		_ = s.admit(t, o, now) // what became of it is in the ledger
 	}
-	if t.flags&catching != 0 && !t.busy() && s.bases.of(t.spec.steady).mono(t.next) > now {
+	if t.flags&catching != 0 && len(l.runs) == 0 && s.bases.of(t.spec.steady).mono(t.next) > now {
 		t.flags &^= catching
 	}
 	if t.flags&behind != 0 && len(l.runs) == 0 {
