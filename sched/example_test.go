@@ -53,7 +53,7 @@ func ExampleScheduler_In() {
 	}
 	defer s.Close(context.Background())
 	parent, end := context.WithCancel(context.Background())
-	_, err = s.In(parent, 5*time.Second, func(context.Context, sched.Fire) error {
+	_, err = s.In(parent, time.Minute, func(context.Context, sched.Fire) error {
 		fmt.Println("not reached: the parent has ended before")
 		return nil
 	})

@@ -344,7 +344,7 @@ func TestOneShotThatComesDueInTheDrain(t *testing.T) {
 	k.ok(err)
 	closed := make(chan error, 1)
 	go func() { closed <- k.Close(t.Context()) }()
-	k.until(func(sched.Stats) bool { return errors.Is(k.Submit(t.Context(), job("", nothing)), sched.ErrClosed) })
+	k.closes()
 	k.clock.Advance(2 * time.Second)
 	h.end <- nil
 	k.ok(<-closed)

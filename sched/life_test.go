@@ -183,7 +183,7 @@ func TestCloseDrains(t *testing.T) {
 	k.submit(job("b", nothing))
 	closed := make(chan error, 1)
 	go func() { closed <- k.Close(t.Context()) }()
-	k.until(func(sched.Stats) bool { return errors.Is(k.Submit(t.Context(), job("", nothing)), sched.ErrClosed) })
+	k.closes()
 	k.clock.Advance(10 * time.Second) // nothing more is due
 	h.end <- nil
 	k.begins(h)
@@ -222,6 +222,16 @@ func TestCloseCancelsAndReports(t *testing.T) {
 	k.tells("b", "1 orphaned closed")
 	deaf.end <- nil
 	k.until(func(st sched.Stats) bool { return st.Orphans == 0 && st.Workers == 0 })
+}
+
+// closes waits until nothing new is taken. What it tries leaves no line.
+func (k *kit) closes() {
+	k.t.Helper()
+	k.until(func(sched.Stats) bool {
+		o, err := k.In(k.t.Context(), time.Hour, nothing)
+		o.Cancel()
+		return errors.Is(err, sched.ErrClosed)
+	})
 }
 
 // meddles is a trigger in which somebody meddles with its task.
