@@ -1,7 +1,6 @@
 package conn
 
 import (
-	"os"
 	"runtime"
 	"slices"
 	"sync"
@@ -60,7 +59,8 @@ type Listener struct {
 	accepts  []*acceptor
 	open     atomic.Int64 // connections
 	accepted atomic.Uint64
-	kept     atomic.Bool // duplicated by Dup
+	kept     atomic.Bool // a Unix socket's file is somebody else's
+	stopped  sync.Once
 	once     sync.Once
 	done     chan struct{} // closed by Close
 }
@@ -114,32 +114,9 @@ func (lc ListenConfig) Listen(rt *Runtime, at Addr, serve Serve) (*Listener, err
 }
 
 // Adopt listens on a descriptor that listens already, such as one inherited by
-// socket activation. It is the runtime's from here, also when Adopt fails.
+// socket activation: AdoptAll of one.
 func (lc ListenConfig) Adopt(rt *Runtime, fd int, serve Serve) (*Listener, error) {
-	ln := lc.listener(rt, serve)
-	ln.options = true
-	if ln.balance == PerLoop {
-		ln.balance = RoundRobin
-	}
-	sock.SetCloseOnExec(fd)
-	err := sock.SetNonblock(fd)
-	if err == nil {
-		var listening bool
-		if listening, err = sock.IsListening(fd); err == nil && !listening {
-			err = os.NewSyscallError("accept", errNotListening)
-		}
-	}
-	if err == nil {
-		ln.addr, err = sock.LocalAddr(fd)
-	}
-	if err != nil {
-		sock.Close(fd)
-		return nil, err
-	}
-	if err := ln.start([]int{fd}); err != nil {
-		return nil, err
-	}
-	return ln, nil
+	return lc.AdoptAll(rt, []int{fd}, serve)
 }
 
 func (lc ListenConfig) listener(rt *Runtime, serve Serve) *Listener {
@@ -208,12 +185,8 @@ func (ln *Listener) Close() error {
 	ln.once.Do(func() {
 		ln.rt.mu.Lock()
 		delete(ln.rt.listeners, ln)
-		accepts := slices.Clone(ln.accepts)
 		ln.rt.mu.Unlock()
-		for _, a := range accepts {
-			a.close()
-			a.loop.send(task{run: a.forget}, 0)
-		}
+		ln.stop()
 		if ln.addr.IsUnix() && !ln.kept.Load() {
 			sock.Unlink(ln.addr)
 		}
@@ -222,18 +195,27 @@ func (ln *Listener) Close() error {
 	return nil
 }
 
+// stop closes the sockets, once.
+func (ln *Listener) stop() {
+	ln.stopped.Do(func() {
+		ln.rt.mu.Lock()
+		accepts := slices.Clone(ln.accepts)
+		ln.rt.mu.Unlock()
+		for _, a := range accepts {
+			a.close()
+			a.loop.send(task{run: a.forget}, 0)
+		}
+	})
+}
+
 // Dup returns a duplicate of the listening socket's descriptor, to hand to
 // another process; it is the caller's. After it Close leaves a Unix socket's
 // file alone, because somebody else may listen there.
 func (ln *Listener) Dup() (fd int, err error) {
-	a := ln.accepts[0]
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.fd < 0 {
-		return -1, ErrClosed
+	if fd, err = ln.accepts[0].dup(); err == nil {
+		ln.kept.Store(true)
 	}
-	ln.kept.Store(true)
-	return sock.Dup(a.fd)
+	return fd, err
 }
 
 func (rt *Runtime) closeListeners(drain bool) {

@@ -241,6 +241,25 @@ func (l *Listener) File() (*os.File, error) {
 	return os.NewFile(uintptr(fd), l.addr.Network()+":"+l.addr.String()), nil
 }
 
+// Dups returns duplicates of the descriptors that connections are accepted from,
+// to hand to another process; they are the caller's.
+func (l *Listener) Dups() ([]int, error) {
+	if l.socket == nil {
+		return nil, l.fail("dup", os.ErrInvalid)
+	}
+	fds, err := l.socket.Dups()
+	return fds, l.fail("dup", err)
+}
+
+// Leave stops taking connections because another process, which was given the
+// Dups, takes them now. Accept goes on with what has come already, and waits,
+// until Close: so a server may be ended in its own way, and nobody is cut off.
+func (l *Listener) Leave() {
+	if l.socket != nil {
+		l.socket.Leave()
+	}
+}
+
 // Waiting returns how many connections are in the queue now.
 func (l *Listener) Waiting() int { return len(l.queue) }
 

@@ -1,0 +1,35 @@
+package netconn_test
+
+import (
+	"net"
+	"testing"
+
+	"github.com/weir-go/weir/conn"
+	"github.com/weir-go/weir/netconn"
+)
+
+// TestLeave: another listener takes the connections, and Accept has those that had
+// come before.
+func TestLeave(t *testing.T) {
+	rt, next := start(t, conn.Config{}), start(t, conn.Config{})
+	old := listen(t, rt, loopback4)
+	early := dial(t, rt, old.Addr())
+	until(t, "it is queued", func() bool { return old.Waiting() == 1 })
+	fds, err := old.Dups()
+	ok(t, err)
+	old.Leave()
+	l, err := netconn.ListenConfig{}.Adopt(next, fds[0])
+	ok(t, err)
+	defer l.Close()
+
+	echoOnce(t, dial(t, next, l.Addr()), accept(t, l))
+	echoOnce(t, early, accept(t, old))
+	var g tasks
+	g.do(func() error { return closedOnly(acceptError(old)) })
+	parked(t, "netconn.(*Listener).Accept", 1)
+	ok(t, old.Close())
+	g.wait(t)
+	if _, err := netconn.NewListener(&net.TCPAddr{}, 0).Dups(); err == nil {
+		t.Error("there is no socket")
+	}
+}
