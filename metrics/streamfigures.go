@@ -10,6 +10,10 @@ var serverFigures = []row[stream.Stats]{
 		func(s *stream.Stats) float64 { return float64(s.NoWorker) }},
 	{count, "ping_abuse_total", "", "Sessions that ended because they pinged too often.",
 		func(s *stream.Stats) float64 { return float64(s.PingAbuse) }},
+	{count, "streams_refused_total", "admission", "Streams refused because the process is short of something: by Config.Admit, or on a connection that was accepted to be told so.",
+		func(s *stream.Stats) float64 { return float64(s.NotAdmitted) }},
+	{count, "streams_refused_total", "farewell", "",
+		func(s *stream.Stats) float64 { return float64(s.Farewells) }},
 }
 
 // streamFigures are a server's and a client's.

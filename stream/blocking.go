@@ -3,10 +3,12 @@ package stream
 import (
 	"context"
 	"io"
+	"math/rand/v2"
 	"runtime/debug"
 	"sync"
 	"time"
 
+	"github.com/weir-go/weir/bounds"
 	"github.com/weir-go/weir/timer"
 )
 
@@ -67,7 +69,7 @@ func (st *Stream) startGo() {
 	st.callOf()
 	if !st.sess.srv.workers.serve(st) {
 		st.sess.tally.noWorker++
-		st.finish(&Status{Code: ResourceExhausted, Message: "too many calls at once"})
+		st.refuse(statusBusy, shortage{bounds.Goroutines, busyFor + rand.N(busyFor)}, ReasonWorkers)
 		return
 	}
 	st.flags |= serving

@@ -85,6 +85,9 @@ func (s *Session) arm(now timer.Time) {
 	}
 	if s.state == running {
 		when = min(when, c.maxAge)
+		if s.farewell {
+			when = min(when, c.born.Add(farewellWait))
+		}
 	}
 	if s.state == draining {
 		if !c.final {
@@ -183,6 +186,8 @@ func (s *Session) slowWhat() string {
 func (s *Session) lookAtAge(now timer.Time) {
 	c, cfg := &s.care, &s.own.cfg
 	switch {
+	case s.state == running && s.farewell && now >= c.born.Add(farewellWait):
+		s.turnAway()
 	case s.state == running && now >= c.maxAge:
 		s.drain("max_age")
 	case s.state == running && cfg.MaxIdle > 0 && c.idle != 0 && now >= c.idle.Add(cfg.MaxIdle):

@@ -4,7 +4,7 @@ import "sync/atomic"
 
 // ClientStats is what a Client has counted, and holds now.
 type ClientStats struct {
-	Stats // of its sessions and streams; Workers, NoWorker and PingAbuse are 0
+	Stats // of its sessions and streams; what only servers refuse and end, and Workers, is 0
 
 	Conns   int // ready for calls, or draining
 	Calls   int // that have not ended

@@ -32,12 +32,21 @@ type Config struct {
 	AgeGrace  time.Duration // that a drained session's streams have. 0: for ever
 	MaxIdle   time.Duration // without streams, after which a session is drained. 0: never
 
+	// Admit is asked for each stream, but not for calls of one request and one
+	// answer (Method's Unary and Brief). Who is refused is told Unavailable, what
+	// there is too little of (the trailer weir-degraded), when to come back
+	// (grpc-retry-pushback-ms) and, if the method has one, its Twin. nil:
+	// everybody is let in.
+	Admit Admission
+
 	Workers     int          // goroutines of methods with Go. 0: 10,000. Above: the stream ends with ResourceExhausted
 	Compressors []Compressor // that peers may use. nil: gzip
 
 	// PanicReport is told of panics in methods and handlers, on whatever
 	// goroutine it was. The stream ends with Internal. nil: nobody is told.
 	PanicReport func(method string, value any, stack []byte)
+
+	Trace *Trace // is told of what is refused, and what ends for a limit. nil: nobody
 }
 
 // Keepalive is how a session finds out that its peer has gone.

@@ -1,8 +1,10 @@
 package stream
 
 import (
+	"math/rand/v2"
 	"time"
 
+	"github.com/weir-go/weir/bounds"
 	"github.com/weir-go/weir/internal/h2"
 )
 
@@ -45,6 +47,10 @@ func (k *sink) Request(b *h2.Block, end bool) {
 // begin finds the stream's method and starts it.
 func (st *Stream) begin(timeout time.Duration, end bool) {
 	s := st.sess
+	if s.farewell {
+		st.refuse(statusNoRoom, s.srv.shortBy(), ReasonFarewell)
+		return
+	}
 	m, fault := s.srv.find(st.req.path)
 	if fault != nil {
 		st.finish(fault)
@@ -54,10 +60,12 @@ func (st *Stream) begin(timeout time.Duration, end bool) {
 	switch {
 	case s.crowded() || s.fat > s.own.cfg.SessionBudget:
 		s.tally.overBudget++
-		st.finish(statusCrowded)
+		st.refuse(statusCrowded, shortage{bounds.Memory, busyFor + rand.N(busyFor)}, ReasonBudget)
 		return
 	case timeout <= 0:
 		st.finish(statusDeadline)
+		return
+	case !st.admit():
 		return
 	case timeout != never:
 		st.setDeadline(timeout)

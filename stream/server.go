@@ -47,6 +47,21 @@ type Method struct {
 	// stream that waits for it has no goroutine.
 	Await bool
 
+	// Brief says that Go answers one request with one answer, as Unary does: it
+	// is a call and not a stream, which Config.Admit is not asked for.
+	Brief bool
+
+	// Vital says that the method shows how the server is, such as a health
+	// check: it is not asked for either, and its streams do not end because the
+	// process is short of something.
+	Vital bool
+
+	// Twin is the path of a method of one request and one answer that clients
+	// may call as long as there is no room for this one's streams: it takes what
+	// this one takes, and answers what this one sends. They are told by the
+	// trailer weir-twin. "": none.
+	Twin string
+
 	MaxRecv, MaxSend int // bytes of a message. 0: Config's
 
 	own *side
@@ -69,7 +84,7 @@ func NewServer(cfg Config) *Server {
 }
 
 // Handle registers a method under its path, "/package.Service/Method".
-// ErrMethod when the path or m is no such thing, ErrDuplicate when the path has
+// ErrMethod when the path, m or its Twin is no such thing, ErrDuplicate when the path has
 // a method.
 func (s *Server) Handle(path string, m Method) error {
 	service, name, ok := cutPath(path)
@@ -108,7 +123,13 @@ func (m *Method) valid() bool {
 			n++
 		}
 	}
-	return n == 1
+	return n == 1 && (m.Twin == "" || validTwin(m.Twin))
+}
+
+// validTwin reports whether a path can be sent in a trailer.
+func validTwin(path string) bool {
+	_, name, ok := cutPath(path)
+	return ok && name != "" && validPair(Pair{twinKey, path})
 }
 
 // cutPath takes "/service/method" apart.
@@ -164,8 +185,10 @@ func (s *Server) Serve(c *conn.Conn) conn.Handler {
 // Attach begins a session on a Link that is not a plain connection: its owner
 // calls Feed, Poked, Drained and, last, Lost. nil after Shutdown and Close.
 // Loop only.
-func (s *Server) Attach(l Link) *Session {
-	sess := &Session{own: &s.side, srv: s, link: l}
+func (s *Server) Attach(l Link) *Session { return s.attach(l, false) }
+
+func (s *Server) attach(l Link, farewell bool) *Session {
+	sess := &Session{own: &s.side, srv: s, link: l, farewell: farewell}
 	s.mu.Lock()
 	refused := s.draining || s.closed
 	if !refused {

@@ -43,6 +43,7 @@ type Session struct {
 	withheld int       // received bytes for which the connection's window was not opened yet
 	growing  growing   // messages that are not complete
 	fat      int64     // bytes of requests' headers that count
+	farewell bool      // there is no room: all calls are refused
 	tally    tally     // counted since the last flush
 	care     care      // times: keepalive, age, idleness
 	flow     flow      // estimate of bandwidth and delay
@@ -126,6 +127,9 @@ func (s *Session) Feed(p []byte) (n int, err error) {
 	n, err = s.core.Feed(int64(s.care.heard), p)
 	if err == nil {
 		s.unfinished(n, len(p))
+	}
+	if s.farewell && s.core.LastID() > 0 {
+		s.turnAway()
 	}
 	s.flush()
 	return n, err

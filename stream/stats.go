@@ -27,6 +27,9 @@ type Stats struct {
 	Dead          uint64 // sessions whose peer did not answer a PING
 	Slow          uint64 // sessions whose peer took too long for SETTINGS or a header block
 	PingAbuse     uint64 // sessions that pinged too often
+
+	NotAdmitted uint64 // streams refused by Config.Admit
+	Farewells   uint64 // streams refused on a connection of Farewell
 }
 
 // counters are the Stats of a server.
@@ -37,6 +40,8 @@ type counters struct {
 	resets, expired, full, withheld, overBudget atomic.Uint64
 	noWorker, errors, drained, dead, slow       atomic.Uint64
 	pings, panics                               atomic.Uint64
+
+	reasons [reasons]atomic.Uint64 // streams refused and ended for them, on servers
 }
 
 // tally is what a session counts between two flushes, without atomics.
@@ -88,6 +93,7 @@ func (s *Server) Stats() Stats {
 }
 
 func (c *counters) stats(held *atomic.Int64) Stats {
+	why := func(r Reason) uint64 { return c.reasons[r].Load() }
 	return Stats{
 		Sessions: c.sessions.Load(), Streams: c.streams.Load(), Held: held.Load(),
 		Opened: c.opened.Load(), Failed: c.failed.Load(), Received: c.received.Load(), Sent: c.sent.Load(),
@@ -95,5 +101,7 @@ func (c *counters) stats(held *atomic.Int64) Stats {
 		Full: c.full.Load(), Withheld: c.withheld.Load(), OverBudget: c.overBudget.Load(), NoWorker: c.noWorker.Load(),
 		SessionErrors: c.errors.Load(), Drained: c.drained.Load(), Dead: c.dead.Load(), Slow: c.slow.Load(),
 		PingAbuse: c.pings.Load(),
+
+		NotAdmitted: why(ReasonAdmission), Farewells: why(ReasonFarewell),
 	}
 }

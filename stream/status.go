@@ -84,6 +84,7 @@ var (
 	statusCanceled = &Status{Code: Canceled, Message: "canceled"}
 	statusDeadline = &Status{Code: DeadlineExceeded, Message: "the deadline has passed"}
 	statusCrowded  = &Status{Code: ResourceExhausted, Message: "the byte budget is used up"}
+	statusBusy     = &Status{Code: ResourceExhausted, Message: "too many calls at once"}
 )
 
 // StatusOf returns the status that err stands for: nil is OK, a *Status itself

@@ -58,9 +58,10 @@ func (s *Server) RegisterService(desc *grpc.ServiceDesc, impl any) {
 // request waits for it without a goroutine.
 func (s *Server) register(desc *grpc.ServiceDesc, info *service, name string, m *method) {
 	path := "/" + desc.ServiceName + "/" + name
-	how := stream.Method{Go: m.serve, Await: !m.clientStreams}
+	o := s.cfg.Methods[path]
+	how := stream.Method{Go: m.serve, Await: !m.clientStreams, Brief: m.unary != nil, Twin: o.Twin, Vital: o.Vital}
 	if m.unary != nil && s.cfg.Inline != nil && s.cfg.Inline(path) {
-		how = stream.Method{Unary: m.serveInline}
+		how.Go, how.Unary = nil, m.serveInline
 	}
 	if err := s.core.Handle(path, how); err != nil {
 		panic(fmt.Sprintf("grpc: %s: %v", path, err))

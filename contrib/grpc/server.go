@@ -33,10 +33,24 @@ type Config struct {
 	// once per method when that is registered. nil: no.
 	Inline func(method string) bool
 
+	// Methods say of methods, by their full names, "/package.Service/Method", what
+	// generated code does not. It is looked at when a service is registered.
+	Methods map[string]MethodOptions
+
 	// Unknown serves methods that nobody has registered, as
 	// grpc.UnknownServiceHandler: the first argument is nil. Stream
 	// interceptors see it as a stream of both sides. nil: Unimplemented.
 	Unknown grpc.StreamHandler
+}
+
+// MethodOptions are what a method has besides what is generated. The zero value
+// is what the others have.
+type MethodOptions struct {
+	// Twin is the full name of a unary method that clients may call as long as
+	// there is no room for this one's streams: see stream.Method. "": none.
+	Twin string
+
+	Vital bool // see stream.Method
 }
 
 // Server is a grpc.ServiceRegistrar over package stream. Services are registered
@@ -84,6 +98,11 @@ func NewServer(cfg Config) *Server {
 // Serve makes the handler of a connection: it is what conn.Runtime's Listen
 // takes. After Shutdown and Close it refuses.
 func (s *Server) Serve(c *conn.Conn) conn.Handler { return s.core.Serve(c) }
+
+// Farewell makes the handler of a connection for which there is no room: it is
+// what conn.ListenConfig's Farewell takes next to a Listen with Serve, but not
+// with ServeTLS. See stream.Server's Farewell.
+func (s *Server) Farewell(c *conn.Conn) conn.Handler { return s.core.Farewell(c) }
 
 // Core returns the server of package stream underneath, for methods that are
 // served by callbacks next to generated ones, and for its Stats.

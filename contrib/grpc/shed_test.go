@@ -1,0 +1,175 @@
+package grpc_test
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	stock "google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	testgrpc "google.golang.org/grpc/interop/grpc_testing"
+	testpb "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"github.com/weir-go/weir/bounds"
+	"github.com/weir-go/weir/conn"
+	"github.com/weir-go/weir/contrib/grpc"
+	"github.com/weir-go/weir/stream"
+)
+
+// shortOf is an Admission that says what the test wants.
+type shortOf struct {
+	verdict atomic.Pointer[bounds.Verdict]
+}
+
+func newShortOf(v bounds.Verdict) *shortOf {
+	x := new(shortOf)
+	x.verdict.Store(&v)
+	return x
+}
+
+func (x *shortOf) Verdict() bounds.Verdict { return *x.verdict.Load() }
+
+func (x *shortOf) Admit() error {
+	if v := x.Verdict(); v.State != bounds.Normal {
+		return &bounds.Refusal{Verdict: v, RetryAfter: v.Back}
+	}
+	return nil
+}
+
+const (
+	duplexName = "/grpc.testing.TestService/FullDuplexCall"
+	outputName = "/grpc.testing.TestService/StreamingOutputCall"
+	inputName  = "/grpc.testing.TestService/StreamingInputCall"
+	unaryName  = "/grpc.testing.TestService/UnaryCall"
+)
+
+// echoing is a service with each kind of method.
+func echoing() *service {
+	return &service{
+		unary: func(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+			return text("unary"), nil
+		},
+		output: func(_ *testpb.StreamingOutputCallRequest, ss testgrpc.TestService_StreamingOutputCallServer) error {
+			return ss.Send(chunk("output"))
+		},
+		input: func(ss testgrpc.TestService_StreamingInputCallServer) error {
+			return ss.SendAndClose(&testpb.StreamingInputCallResponse{AggregatedPayloadSize: 1})
+		},
+		duplex: func(ss testgrpc.TestService_FullDuplexCallServer) error { return ss.Send(chunk("duplex")) },
+	}
+}
+
+// TestSheddingByKind: in Shed, and worse, streams of each kind are refused with
+// all that a client needs to know, and unary calls of the same connection are
+// answered; and all are again in Normal.
+func TestSheddingByKind(t *testing.T) {
+	short := newShortOf(bounds.Verdict{State: bounds.Normal})
+	srv, _, addr := serve(t, grpc.Config{
+		Config:  stream.Config{Admit: short},
+		Methods: map[string]grpc.MethodOptions{outputName: {Twin: unaryName}, inputName: {Vital: true}},
+	}, echoing().register)
+	client := testgrpc.NewTestServiceClient(dial(t, addr))
+	kinds := []struct {
+		name, twin string
+		streams    bool
+		call       func(o ...stock.CallOption) error
+	}{
+		{"unary", "", false, func(o ...stock.CallOption) error {
+			_, err := client.UnaryCall(within(t), &testpb.SimpleRequest{}, o...)
+			return err
+		}},
+		{"output", unaryName, true, func(o ...stock.CallOption) error {
+			cs, err := client.StreamingOutputCall(within(t), &testpb.StreamingOutputCallRequest{}, o...)
+			if err == nil {
+				_, err = cs.Recv()
+			}
+			return err
+		}},
+		{"input, which is vital", "", false, func(o ...stock.CallOption) error {
+			cs, err := client.StreamingInputCall(within(t), o...)
+			if err == nil {
+				_, err = cs.CloseAndRecv()
+			}
+			return err
+		}},
+		{"duplex", "", true, func(o ...stock.CallOption) error {
+			cs, err := client.FullDuplexCall(within(t), o...)
+			if err == nil {
+				_, err = cs.Recv()
+			}
+			return err
+		}},
+	}
+	states := []bounds.State{bounds.Normal, bounds.Shed, bounds.Critical, bounds.Hard, bounds.Normal}
+	refused := uint64(0)
+	for _, state := range states {
+		short.verdict.Store(&bounds.Verdict{State: state, Resource: bounds.Descriptors, Back: 1234 * time.Millisecond})
+		for _, k := range kinds {
+			var trailer metadata.MD
+			err := k.call(stock.Trailer(&trailer))
+			if !k.streams || state == bounds.Normal {
+				if err != nil {
+					t.Errorf("%v, %s: %v", state, k.name, err)
+				}
+				continue
+			}
+			refused++
+			got := fmt.Sprint(status.Code(err), trailer.Get("grpc-retry-pushback-ms"), trailer.Get("weir-degraded"), trailer.Get("weir-twin"))
+			twin := []string{}
+			if k.twin != "" {
+				twin = append(twin, k.twin)
+			}
+			if want := fmt.Sprint(codes.Unavailable, []string{"1234"}, []string{"descriptors"}, twin); got != want {
+				t.Errorf("%v, %s: %v (%s), want %s", state, k.name, err, got, want)
+			}
+		}
+	}
+	want(t, srv.Core().Stats().NotAdmitted, refused)
+}
+
+// TestFarewell: a client that there is no room for is told so by each of its
+// calls, with one connection for each, however it asks.
+func TestFarewell(t *testing.T) {
+	short := newShortOf(bounds.Verdict{State: bounds.Critical, Resource: bounds.Descriptors, Back: time.Minute})
+	srv, rt, addr := listen(t, grpc.Config{Config: stream.Config{Admit: short}}, echoing().register,
+		func(s *grpc.Server) conn.Serve { return s.Farewell })
+	client := testgrpc.NewTestServiceClient(dial(t, addr))
+	told := func(err error, trailer metadata.MD) {
+		t.Helper()
+		if status.Code(err) != codes.Unavailable || len(trailer.Get("grpc-retry-pushback-ms")) != 1 {
+			t.Errorf("told %v, with %v", err, trailer)
+		}
+		want(t, fmt.Sprint(trailer.Get("weir-degraded")), "[descriptors]")
+	}
+	const calls = 5
+	for range calls {
+		var trailer metadata.MD
+		_, err := client.UnaryCall(within(t), &testpb.SimpleRequest{}, stock.Trailer(&trailer))
+		told(err, trailer)
+		trailer = nil
+		cs, err := client.FullDuplexCall(within(t), stock.Trailer(&trailer), stock.WaitForReady(true))
+		ok(t, err)
+		_, err = cs.Recv()
+		told(err, trailer)
+	}
+	want(t, srv.Core().Stats().Farewells, 2*calls)
+	// One that had not seen the GOAWAY when the next call was made is tried
+	// once more.
+	if n := rt.Stats().Accepted; n < 1 || n > 4*calls {
+		t.Errorf("%d connections for %d calls", n, 2*calls)
+	}
+	until(t, "they end", func() bool { return rt.Stats().Conns == 0 })
+}
+
+// TestFarewellWithoutACall: a client that connects and says nothing is let go.
+func TestFarewellWithoutACall(t *testing.T) {
+	_, rt, addr := listen(t, grpc.Config{}, echoing().register, func(s *grpc.Server) conn.Serve { return s.Farewell })
+	cc := dial(t, addr)
+	cc.Connect()
+	until(t, "it connects", func() bool { return rt.Stats().Accepted > 0 })
+	until(t, "it ends", func() bool { return rt.Stats().Conns == 0 })
+}
