@@ -15,13 +15,21 @@ type GuardConfig struct {
 	Deny  []netip.Prefix // nobody of these, whatever Allow says
 	Allow []netip.Prefix // nobody but these. Empty: everybody
 
-	// Exempt are let in without regard to what follows: balancers and proxies,
-	// say, behind whom are many.
+	// Proxies are let in whatever is said here: they say for whom they speak, and
+	// the Guard is asked about him then (conn.Conn.SpeaksFor). They are those that
+	// proxyproto.Config.Trusted names, and nobody else.
+	Proxies []netip.Prefix
+
+	// Exempt are let in without regard to what follows: balancers that do not say
+	// for whom they speak, say, and networks behind one address.
 	Exempt []netip.Prefix
 
 	Conns int     // open at once from one source. 0: no limit
 	Rate  float64 // new ones a second from one source, in the long run. 0: no limit
 	Burst int     // new ones at once after a pause. 0: twice what Rate makes a second, 1 at least
+
+	Accepts float64 // new ones a second from all sources together, in the long run. 0: no limit
+	Crowd   int     // of them at once after a pause. 0: what Accepts makes a second, 1 at least
 
 	Bits4 int // what a source is: so many bits of an IPv4 address. 0: 32
 	Bits6 int // and of an IPv6 address. 0: 64, which is what one customer has
@@ -37,6 +45,7 @@ var (
 	ErrDenied = errors.New("bounds: the address is not let in")
 	ErrConns  = errors.New("bounds: too many connections from one source")
 	ErrRate   = errors.New("bounds: too many new connections from one source")
+	ErrCrowd  = errors.New("bounds: too many new connections")
 )
 
 // ErrGuard is what NewGuard answers to a number below zero, or to more bits than
@@ -46,12 +55,15 @@ var ErrGuard = errors.New("bounds: a guard cannot be like that")
 // Guard keeps a listener's door. Its methods may be called from any goroutine;
 // several listeners may share one.
 type Guard struct {
-	cfg                 GuardConfig
-	deny, allow, exempt prefixes
-	every               time.Duration // between new ones of a source, in the long run
-	slack               time.Duration // that the burst may run ahead of that
+	cfg GuardConfig
 
-	mu      sync.Mutex
+	deny, allow, exempt, proxies prefixes
+
+	source pace // of each source
+	crowd  pace // of all together
+
+	mu      sync.Mutex // guards what follows, for a look at a map
+	due     timer.Time // when all of the crowd would have come at its pace
 	sources map[netip.Prefix]source
 	stats   GuardStats
 }
@@ -59,38 +71,64 @@ type Guard struct {
 // source is what is known of one.
 type source struct {
 	open int32
-	due  timer.Time // when all that came would have come at the rate
+	due  timer.Time // when all that came would have come at the pace
+}
+
+// pace is how fast new ones may come. Zero: as fast as they like.
+type pace struct {
+	every time.Duration // between two, in the long run
+	slack time.Duration // that a burst may run ahead of that
+}
+
+func paceOf(rate float64, burst int) (p pace) {
+	if rate > 0 {
+		p.every = max(time.Duration(float64(time.Second)/rate), 1)
+		p.slack = p.every * time.Duration(burst-1)
+	}
+	return p
+}
+
+// next is when all will have come at the pace once another one has, who comes
+// now; false when that is too early for him.
+func (p pace) next(due, now timer.Time) (timer.Time, bool) {
+	if p.every == 0 {
+		return due, true
+	}
+	due = max(due, now)
+	return due.Add(p.every), due.Sub(now) <= p.slack
 }
 
 // GuardStats counts what a Guard has done.
 type GuardStats struct {
-	Sources   int // remembered now
-	Let       uint64
-	Denied    uint64
-	Conns     uint64 // refused for GuardConfig.Conns
-	Rate      uint64 // and for its Rate
-	Unwatched uint64 // let in although there was no room to remember them
+	Sources   int    // remembered now: those with connections, and those who came lately
+	Let       uint64 // let in, proxies not among them
+	Proxies   uint64 // connections of GuardConfig.Proxies, let in until they say for whom they speak
+	Denied    uint64 // refused for GuardConfig.Deny or Allow
+	Conns     uint64 // for its Conns
+	Rate      uint64 // for its Rate
+	Crowd     uint64 // and for its Accepts
+	Unwatched uint64 // let in without Conns and Rate, for there was no room to remember them
 }
 
 // NewGuard makes one. Errors: ErrGuard.
 func NewGuard(cfg GuardConfig) (*Guard, error) {
-	if cfg.Conns < 0 || !(cfg.Rate >= 0) || cfg.Burst < 0 || cfg.Sources < 0 ||
+	if cfg.Conns < 0 || !(cfg.Rate >= 0) || cfg.Burst < 0 || !(cfg.Accepts >= 0) || cfg.Crowd < 0 || cfg.Sources < 0 ||
 		cfg.Bits4 < 0 || cfg.Bits4 > 32 || cfg.Bits6 < 0 || cfg.Bits6 > 128 {
 		return nil, ErrGuard
 	}
 	setUnset(&cfg.Burst, max(int(2*cfg.Rate), 1))
+	setUnset(&cfg.Crowd, max(int(cfg.Accepts), 1))
 	setUnset(&cfg.Bits4, 32)
 	setUnset(&cfg.Bits6, 64)
 	setUnset(&cfg.Sources, 1<<16)
-	g := &Guard{cfg: cfg, sources: make(map[netip.Prefix]source)}
-	for set, from := range map[*prefixes][]netip.Prefix{&g.deny: cfg.Deny, &g.allow: cfg.Allow, &g.exempt: cfg.Exempt} {
+	g := &Guard{cfg: cfg, sources: make(map[netip.Prefix]source),
+		source: paceOf(cfg.Rate, cfg.Burst), crowd: paceOf(cfg.Accepts, cfg.Crowd)}
+	for set, from := range map[*prefixes][]netip.Prefix{
+		&g.deny: cfg.Deny, &g.allow: cfg.Allow, &g.exempt: cfg.Exempt, &g.proxies: cfg.Proxies,
+	} {
 		if err := set.add(from); err != nil {
 			return nil, err
 		}
-	}
-	if cfg.Rate > 0 {
-		g.every = max(time.Duration(float64(time.Second)/cfg.Rate), 1)
-		g.slack = g.every * time.Duration(cfg.Burst-1)
 	}
 	return g, nil
 }
@@ -104,7 +142,7 @@ func setUnset(n *int, unset int) {
 // Enter asks for one that has connected from addr at the instant now. Who gets nil
 // calls Leave, once, with the same address, when the connection has ended. An
 // address that is none (of a Unix socket) is let in. The errors are ErrDenied,
-// ErrConns and ErrRate.
+// ErrConns, ErrRate and ErrCrowd.
 func (g *Guard) Enter(addr netip.Addr, now timer.Time) error {
 	addr = addr.Unmap().WithZone("")
 	if !addr.IsValid() {
@@ -112,6 +150,10 @@ func (g *Guard) Enter(addr netip.Addr, now timer.Time) error {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.proxies.has(addr) {
+		g.stats.Proxies++
+		return nil
+	}
 	err := g.enter(addr, now)
 	switch err {
 	case nil:
@@ -122,31 +164,48 @@ func (g *Guard) Enter(addr netip.Addr, now timer.Time) error {
 		g.stats.Conns++
 	case ErrRate:
 		g.stats.Rate++
+	case ErrCrowd:
+		g.stats.Crowd++
 	}
 	return err
 }
 
+// enter is Enter for whoever is no proxy. mu is held. The crowd is looked at last:
+// who is refused for himself takes nobody's place in it.
 func (g *Guard) enter(addr netip.Addr, now timer.Time) error {
 	if g.deny.has(addr) || len(g.cfg.Allow) > 0 && !g.allow.has(addr) {
 		return ErrDenied
 	}
-	if !g.watches(addr) {
+	if g.exempt.has(addr) {
 		return nil
+	}
+	due, inTime := g.crowd.next(g.due, now)
+	if !g.watchesSources() {
+		if inTime {
+			g.due = due
+			return nil
+		}
+		return ErrCrowd
 	}
 	key := g.sourceOf(addr)
 	s, known := g.sources[key]
-	switch {
-	case !known && len(g.sources) >= g.cfg.Sources && !g.forget(now):
-		g.stats.Unwatched++
-		return nil
-	case g.cfg.Conns > 0 && int(s.open) >= g.cfg.Conns:
-		return ErrConns
-	case g.every > 0:
-		s.due = max(s.due, now)
-		if s.due.Sub(now) > g.slack {
+	full := !known && len(g.sources) >= g.cfg.Sources && !g.forget(now)
+	if !full {
+		if g.cfg.Conns > 0 && int(s.open) >= g.cfg.Conns {
+			return ErrConns
+		}
+		var ok bool
+		if s.due, ok = g.source.next(s.due, now); !ok {
 			return ErrRate
 		}
-		s.due = s.due.Add(g.every)
+	}
+	if !inTime {
+		return ErrCrowd
+	}
+	g.due = due
+	if full {
+		g.stats.Unwatched++
+		return nil
 	}
 	s.open++
 	g.sources[key] = s
@@ -179,9 +238,12 @@ func (g *Guard) Leave(addr netip.Addr, now timer.Time) {
 // over reports whether there is nothing left to remember.
 func (s source) over(now timer.Time) bool { return s.open == 0 && s.due <= now }
 
+// watchesSources reports whether there is anything to remember of anybody.
+func (g *Guard) watchesSources() bool { return g.cfg.Conns > 0 || g.source.every > 0 }
+
 // watches reports whether there is anything to remember of addr.
 func (g *Guard) watches(addr netip.Addr) bool {
-	return (g.cfg.Conns > 0 || g.every > 0) && !g.exempt.has(addr)
+	return g.watchesSources() && !g.exempt.has(addr) && !g.proxies.has(addr)
 }
 
 // forget makes room for one source, with a look at some. It is true when it has
@@ -216,51 +278,4 @@ func (g *Guard) Stats() GuardStats {
 	s := g.stats
 	s.Sources = len(g.sources)
 	return s
-}
-
-// prefixes is a set of them. To look an address up takes as long as there are
-// lengths of prefixes, however many prefixes there are.
-type prefixes struct {
-	lengths4, lengths6 []int
-	all                map[netip.Prefix]struct{}
-}
-
-func (s *prefixes) add(all []netip.Prefix) error {
-	s.all = make(map[netip.Prefix]struct{}, len(all))
-	var has4, has6 [129]bool
-	for _, p := range all {
-		if !p.IsValid() {
-			return ErrGuard
-		}
-		if addr := p.Addr(); addr.Is4In6() { // ::ffff:10.0.0.0/104 is 10.0.0.0/8
-			if p.Bits() < 96 {
-				return ErrGuard
-			}
-			p = netip.PrefixFrom(addr.Unmap(), p.Bits()-96)
-		}
-		lengths, has := &s.lengths6, &has6
-		if p.Addr().Is4() {
-			lengths, has = &s.lengths4, &has4
-		}
-		if bits := p.Bits(); !has[bits] {
-			has[bits] = true
-			*lengths = append(*lengths, bits)
-		}
-		s.all[p.Masked()] = struct{}{}
-	}
-	return nil
-}
-
-func (s *prefixes) has(addr netip.Addr) bool {
-	lengths := s.lengths6
-	if addr.Is4() {
-		lengths = s.lengths4
-	}
-	for _, bits := range lengths {
-		p, _ := addr.Prefix(bits) // not more than it has
-		if _, has := s.all[p]; has {
-			return true
-		}
-	}
-	return false
 }

@@ -129,6 +129,79 @@ func TestRateOfASource(t *testing.T) {
 	}
 }
 
+// TestCrowd: all together have a pace too, in which those who are refused for
+// themselves take no place, nor those who are exempt.
+func TestCrowd(t *testing.T) {
+	for _, conns := range []int{0, 1} {
+		g := guard(t, GuardConfig{Accepts: 10, Crowd: 3, Conns: conns, Deny: prefixList("10.9.0.0/16"), Exempt: prefixList("10.8.0.0/16")})
+		now := timer.Time(1)
+		addr := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}) }
+		enter := func(a netip.Addr, want error) {
+			t.Helper()
+			if err := g.Enter(a, now); err != want {
+				t.Errorf("conns %d: %v: %v, want %v", conns, a, err, want)
+			}
+		}
+		enter(addr(1), nil)
+		enter(addr(2), nil)
+		for range 10 {
+			enter(netip.MustParseAddr("10.9.0.1"), ErrDenied)
+			enter(netip.MustParseAddr("10.8.0.1"), nil)
+			if conns > 0 {
+				enter(addr(1), ErrConns)
+			}
+		}
+		enter(addr(3), nil)
+		enter(addr(4), ErrCrowd)
+		now = now.Add(100 * time.Millisecond)
+		enter(addr(4), nil)
+		enter(addr(5), ErrCrowd)
+		if conns > 0 { // who was refused with the crowd has nothing to his name
+			now = now.Add(time.Second)
+			enter(addr(5), nil)
+		}
+		if s := g.Stats(); s.Crowd != 2 || s.Sources != 5*conns {
+			t.Errorf("conns %d: %+v", conns, s)
+		}
+	}
+}
+
+// TestProxies are let in whatever is said about others: whom they speak for is
+// asked about later.
+func TestProxies(t *testing.T) {
+	g := guard(t, GuardConfig{Proxies: prefixList("10.0.0.0/8"), Deny: prefixList("10.0.0.0/8", "192.0.2.0/24"),
+		Allow: prefixList("192.0.0.0/8"), Conns: 1, Rate: 1, Burst: 1, Accepts: 1})
+	proxy, client := netip.MustParseAddr("::ffff:10.0.0.1"), netip.MustParseAddr("192.0.3.1")
+	for range 5 {
+		if err := g.Enter(proxy, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, step := range []struct {
+		addr netip.Addr
+		want error
+	}{{netip.MustParseAddr("192.0.2.7"), ErrDenied}, {client, nil}, {client, ErrConns}} {
+		if err := g.Enter(step.addr, 1); err != step.want {
+			t.Errorf("%v: %v, want %v", step.addr, err, step.want)
+		}
+	}
+	g.Leave(proxy, 1)
+	if s := g.Stats(); s != (GuardStats{Sources: 1, Let: 1, Proxies: 5, Denied: 1, Conns: 1}) {
+		t.Errorf("%+v", s)
+	}
+}
+
+// TestClocksOfLoops: who comes in on another loop may come with an instant that is
+// before the last one's.
+func TestClocksOfLoops(t *testing.T) {
+	g := guard(t, GuardConfig{Conns: 10})
+	for i := range 5 {
+		if err := g.Enter(netip.MustParseAddr("10.0.0.1"), timer.Time(10-i)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestManySources do not fill the memory: those that are over make room, and
 // others are let in unwatched.
 func TestManySources(t *testing.T) {
@@ -223,7 +296,7 @@ func TestGuardAtRandom(t *testing.T) {
 
 func TestGuardThatCannotBe(t *testing.T) {
 	for i, cfg := range []GuardConfig{
-		{Conns: -1}, {Rate: -1}, {Rate: math.NaN()}, {Burst: -1}, {Sources: -1}, {Bits4: 33}, {Bits6: 129}, {Bits4: -1},
+		{Conns: -1}, {Rate: -1}, {Rate: math.NaN()}, {Burst: -1}, {Accepts: -1}, {Accepts: math.NaN()}, {Crowd: -1}, {Sources: -1}, {Bits4: 33}, {Bits6: 129}, {Bits4: -1},
 		{Deny: []netip.Prefix{{}}}, {Allow: prefixList("::ffff:0:0/95")},
 	} {
 		if _, err := NewGuard(cfg); !errors.Is(err, ErrGuard) {
