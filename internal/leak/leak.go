@@ -29,6 +29,10 @@ const patience = 2 * time.Second
 // pause lies between two looks. Nothing signals that a goroutine has ended.
 const pause = 5 * time.Millisecond
 
+// atOnce is as long as a look takes that finds goroutines, which goleak repeats
+// for some 400 ms.
+const atOnce = 500 * time.Millisecond
+
 // Main runs the tests of a package, then checks that no goroutine and no
 // descriptor is left that was not there before, and exits: with the tests'
 // own code if they failed, else with 1 if something was left.
@@ -54,12 +58,15 @@ func run(m interface{ Run() int }, out io.Writer, patience time.Duration) int {
 }
 
 // settle repeats a check until it passes or patience is at its end, and
-// returns its last word.
+// returns its last word. Of the time from one look to the next no more than
+// atOnce counts: nothing ends while the machine is stopped.
 func settle(patience time.Duration, check func() error) error {
-	end := time.Now().Add(patience)
+	last := time.Now()
 	for {
 		err := check()
-		if err == nil || time.Now().After(end) {
+		now := time.Now()
+		patience -= min(now.Sub(last), atOnce)
+		if last = now; err == nil || patience < 0 {
 			return err
 		}
 		<-time.After(pause)

@@ -68,6 +68,23 @@ func TestSlowGoroutineIsAwaited(t *testing.T) {
 	}
 }
 
+// TestStopIsNotPatience has a look take as long as the machine is stopped: what
+// ends right after that is not late.
+func TestStopIsNotPatience(t *testing.T) {
+	looks := 0
+	err := settle(atOnce+time.Millisecond, func() error {
+		looks++
+		if looks == 2 {
+			return nil
+		}
+		<-time.After(atOnce + 2*time.Millisecond)
+		return os.ErrExist
+	})
+	if err != nil || looks != 2 {
+		t.Fatalf("error %v after %d looks", err, looks)
+	}
+}
+
 // The pool that ants makes when it is imported has the same goroutines as this
 // one; only this one is younger than the run.
 func TestForgottenPoolIsFound(t *testing.T) {
