@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/weir-go/weir/idem"
@@ -116,6 +117,12 @@ func oneAfterAnother(errs ...error) run {
 
 var errAny = errors.New("any")
 
+// inBubble runs a test whose time passes only when nobody has anything to do: no
+// call runs out of it because the machine is slow.
+func inBubble(t *testing.T, name string, test func(*testing.T)) {
+	t.Run(name, func(t *testing.T) { synctest.Test(t, test) })
+}
+
 // TestCalls: what is called, in which order, for everything a call can answer.
 func TestCalls(t *testing.T) {
 	hang := func(ctx context.Context, _ *saga.Attempt) ([]byte, error) {
@@ -143,13 +150,9 @@ func TestCalls(t *testing.T) {
 		"unknown, then rejected":  {oneAfterAnother(errAny, &idem.Failure{Reason: "no"}), saga.Compensated, "a.do b.do b.do b.undo? a.undo"},
 		"unknown, then transient": {oneAfterAnother(errAny, idem.Transient(errAny)), saga.Compensated, "a.do b.do b.do b.undo? a.undo"},
 	} {
-		t.Run(name, func(t *testing.T) {
+		inBubble(t, name, func(t *testing.T) {
 			b := newBench(t)
 			s := b.step("b", c.do, nil)
-			s.Do.Timeout = 20 * time.Millisecond
-			if name != "out of time" {
-				s.Do.Timeout = time.Minute
-			}
 			r := b.runner(saga.Config{}, b.step("a", nil, nil), s, b.step("c", nil, nil))
 			o, err := r.Run(t.Context(), "d", "x", []byte("in"))
 			ended(t, o, err, c.state)
@@ -349,34 +352,36 @@ func TestCallerLeavesBetweenTries(t *testing.T) {
 // TestOrphan: a call that ignores the end of its context is left behind, nobody
 // compensates beside it, and what it did in the end is undone.
 func TestOrphan(t *testing.T) {
-	b := newBench(t)
-	free := make(chan struct{})
-	s := b.step("a", func(context.Context, *saga.Attempt) ([]byte, error) {
-		<-free
-		return []byte("late"), nil
-	}, func(_ context.Context, a *saga.Attempt) ([]byte, error) {
-		if string(a.Result) != "late" {
-			t.Errorf("undoes %q", a.Result)
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		free := make(chan struct{})
+		s := b.step("a", func(context.Context, *saga.Attempt) ([]byte, error) {
+			<-free
+			return []byte("late"), nil
+		}, func(_ context.Context, a *saga.Attempt) ([]byte, error) {
+			if string(a.Result) != "late" {
+				t.Errorf("undoes %q", a.Result)
+			}
+			return nil, nil
+		})
+		s.Do.Timeout, s.Undo.Timeout, s.Do.Retry.Tries = 10*time.Millisecond, 10*time.Millisecond, 1
+		r := b.runner(saga.Config{Grace: time.Millisecond, MaxOrphans: 1}, s)
+		o, err := r.Run(t.Context(), "d", "x", nil)
+		ended(t, o, err, saga.Stuck)
+		b.want("a.do")
+		_, err = r.Run(t.Context(), "d", "y", nil)
+		refused(t, err, saga.ErrFull)
+		if st := r.Stats(); st.Orphans != 1 || st.Timeouts < 1 || st.Refused != 1 || st.Stuck != 1 {
+			t.Fatalf("%+v", st)
 		}
-		return nil, nil
+		close(free)
+		for deadline := time.Now().Add(30 * time.Second); r.Stats().Orphans > 0; <-time.After(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("still an orphan")
+			}
+		}
+		o, err = r.Resume(t.Context(), "x")
+		ended(t, o, err, saga.Compensated)
+		b.want("a.do a.undo")
 	})
-	s.Do.Timeout, s.Undo.Timeout, s.Do.Retry.Tries = 10*time.Millisecond, 10*time.Millisecond, 1
-	r := b.runner(saga.Config{Grace: time.Millisecond, MaxOrphans: 1}, s)
-	o, err := r.Run(t.Context(), "d", "x", nil)
-	ended(t, o, err, saga.Stuck)
-	b.want("a.do")
-	_, err = r.Run(t.Context(), "d", "y", nil)
-	refused(t, err, saga.ErrFull)
-	if st := r.Stats(); st.Orphans != 1 || st.Timeouts < 1 || st.Refused != 1 || st.Stuck != 1 {
-		t.Fatalf("%+v", st)
-	}
-	close(free)
-	for deadline := time.Now().Add(30 * time.Second); r.Stats().Orphans > 0; <-time.After(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("still an orphan")
-		}
-	}
-	o, err = r.Resume(t.Context(), "x")
-	ended(t, o, err, saga.Compensated)
-	b.want("a.do a.undo")
 }
