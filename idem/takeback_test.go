@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
-	"time"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
@@ -21,7 +21,9 @@ func (d deaf) Begin(ctx context.Context, name string, c idem.Claim) (idem.Grant,
 
 // A claim whose answer was lost leaves the key as it was: free if it was new,
 // and with its unknown effect if somebody died over it.
-func TestLostClaimChangesNothing(t *testing.T) {
+func TestLostClaimChangesNothing(t *testing.T) { synctest.Test(t, lostClaimChangesNothing) }
+
+func lostClaimChangesNothing(t *testing.T) {
 	ctx := context.Background()
 	key := idem.Key{Operation: "op", ID: "x"}
 	p := idem.Policy{Unknown: idem.Halt()}
@@ -31,7 +33,7 @@ func TestLostClaimChangesNothing(t *testing.T) {
 
 	m := new(idem.Memory)
 	hearing := &idem.Client{Store: m}
-	_, err := (&idem.Client{Store: deaf{m}, Patience: 20 * time.Millisecond}).Do(ctx, key, nil, p, lost)
+	_, err := (&idem.Client{Store: deaf{m}}).Do(ctx, key, nil, p, lost)
 	require.Error(t, err)
 	_, err = hearing.Do(ctx, key, nil, p, fine)
 	require.NoError(t, err, "it was new, and is free")
@@ -41,7 +43,7 @@ func TestLostClaimChangesNothing(t *testing.T) {
 	hearing = &idem.Client{Store: m}
 	_, err = hearing.Do(ctx, key, nil, p, lost)
 	require.Error(t, err)
-	_, err = (&idem.Client{Store: deaf{m}, Patience: 20 * time.Millisecond}).Do(ctx, key, nil, p, fine)
+	_, err = (&idem.Client{Store: deaf{m}}).Do(ctx, key, nil, p, fine)
 	require.Error(t, err)
 	_, err = hearing.Do(ctx, key, nil, p, fine)
 	require.ErrorIs(t, err, idem.ErrUnknown)
