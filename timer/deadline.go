@@ -134,23 +134,21 @@ func (x *deadline) follow() {
 	}
 }
 
-// cancel ends the context; who is first says why. Who is not waits for him.
+// cancel ends the context; who is first says why. Who is not waits for him: no
+// timer is set when it returns.
 func (x *deadline) cancel(err, cause error) {
 	if cause == nil {
 		cause = err
 	}
 	x.mu.Lock()
-	first := x.err == nil
-	if first {
+	if x.err == nil {
 		x.err = err
 		x.leave()
 		x.tell(cause) // changes nothing if it was the parent
+		x.shard.stop(&x.timer)
 	}
 	x.mu.Unlock()
 	x.ends()
-	if first {
-		x.shard.stop(&x.timer)
-	}
 }
 
 // Fire collects the context. For its shard.
