@@ -88,17 +88,20 @@ func TestRetriesBackOff(t *testing.T) {
 	require.NoError(t, err)
 	defer func() { require.NoError(t, c.Close()) }()
 	var pauses []time.Duration
-	g.mu.Lock()
-	g.look = func() { pauses = append(pauses, c.backlog.pause()) }
-	g.mu.Unlock()
-
 	order := make(chan string, 2)
-	c.AfterFunc(0, func() { order <- "first" })
-	require.Eventually(t, func() bool { g.mu.Lock(); defer g.mu.Unlock(); return g.offers == 9 }, 20*time.Second, time.Millisecond)
 	g.mu.Lock()
-	g.shut, g.look = false, nil
+	g.look = func() {
+		if g.offers == 10 {
+			g.shut, g.look = false, nil
+			return
+		}
+		pauses = append(pauses, c.backlog.pause())
+		if g.offers == 9 { // long before the next retry
+			c.AfterFunc(0, func() { order <- "second" })
+		}
+	}
 	g.mu.Unlock()
-	c.AfterFunc(0, func() { order <- "second" }) // long before the next retry
+	c.AfterFunc(0, func() { order <- "first" })
 	require.Eventually(t, func() bool { g.run(); return len(order) == 2 }, 20*time.Second, time.Millisecond)
 	require.Equal(t, "first", <-order)
 	require.Equal(t, "second", <-order)

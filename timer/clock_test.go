@@ -45,6 +45,18 @@ func settled(c *Clock) {
 	<-done
 }
 
+// hold keeps the clock's goroutine busy, so that nothing fires, until release is
+// called or the test has failed: however long it takes until then, no instant has
+// come. Its pool is inline.
+func hold(t *testing.T, c *Clock) (release func()) {
+	in, out := make(chan struct{}), make(chan struct{})
+	c.AfterFunc(0, func() { close(in); <-out })
+	<-in
+	release = sync.OnceFunc(func() { close(out) })
+	t.Cleanup(release)
+	return release
+}
+
 // each runs a test on a clock of each precision.
 func eachPrecision(t *testing.T, cfg ClockConfig, test func(t *testing.T, c *Clock)) {
 	for _, p := range []Precision{Coarse, Fine, Exact} {
@@ -72,9 +84,11 @@ func TestAlarmIsNeverEarly(t *testing.T) {
 
 func TestAlarmStop(t *testing.T) {
 	eachPrecision(t, ClockConfig{Pool: inline{}}, func(t *testing.T, c *Clock) {
+		release := hold(t, c)
 		a := c.AfterFunc(time.Millisecond, func() { t.Error("fired though it was stopped") })
 		require.True(t, a.Stop())
 		require.False(t, a.Stop(), "stopped already")
+		release()
 
 		fired := make(chan struct{})
 		a = c.AfterFunc(0, func() { close(fired) })
@@ -94,8 +108,10 @@ func TestAlarmResetBothWays(t *testing.T) {
 		<-fired
 		require.False(t, a.Reset(0), "fired")
 		<-fired
+		release := hold(t, c)
 		require.False(t, a.Reset(time.Millisecond))
 		require.True(t, a.Reset(time.Hour), "moved away")
+		release()
 		<-c.After(3 * time.Millisecond)
 		settled(c)
 		require.Empty(t, fired)
