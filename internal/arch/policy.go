@@ -102,6 +102,7 @@ var may = map[string]row{
 	"internal/await":     {net: true},
 	"internal/certs":     {net: true},
 	"internal/faults":    {net: true},
+	"internal/guardtest": {module: list("idem", "idem/idemguard", "sched", "sched/schedtest")},
 	"internal/leak":      {others: list(goleak), net: true},
 	"internal/redistest": {module: list("internal/await"), net: true},
 	"internal/script":    {net: true},
