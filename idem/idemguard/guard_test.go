@@ -13,6 +13,7 @@ import (
 	"github.com/weir-go/weir/idem"
 	"github.com/weir-go/weir/idem/boltstore"
 	"github.com/weir-go/weir/idem/idemguard"
+	"github.com/weir-go/weir/internal/guardtest"
 	"github.com/weir-go/weir/internal/leak"
 	"github.com/weir-go/weir/sched"
 	"github.com/weir-go/weir/sched/schedtest"
@@ -36,7 +37,8 @@ func TestGuard(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			schedtest.TestGuard(t, schedtest.Guards{Free: patience, Open: func(t *testing.T) func() schedtest.Replica {
-				return replicas(open(t))
+				shared := open(t)
+				return func() schedtest.Replica { return guardtest.Replica(shared) }
 			}})
 		})
 	}
@@ -49,48 +51,17 @@ func ok(t testing.TB, err error) {
 	}
 }
 
-// replicas share a store. One that crashes is heard of no more.
-func replicas(shared idem.Store) func() schedtest.Replica {
-	return func() schedtest.Replica {
-		r := &replica{Store: shared}
-		r.Guard = &idemguard.Guard{Client: &idem.Client{Store: r}, Lease: 2 * time.Second}
-		return schedtest.Replica{Guard: r, Crash: func() {
-			r.gone.Store(true)
-			for _, h := range r.held { // for the sake of its goroutine: the store does not hear it
-				h.End(context.Background(), false)
-			}
-		}}
-	}
-}
-
-// replica is a Guard whose store can be cut off.
-type replica struct {
+// cutOff is a store that does not hear of the end of things while gone is set.
+type cutOff struct {
 	idem.Store
-	sched.Guard
 	gone atomic.Bool
-	held []sched.Held
 }
 
-func (r *replica) Hold(ctx context.Context, k sched.Key, lost func(error)) (sched.Held, error) {
-	h, err := r.Guard.Hold(ctx, k, lost)
-	if err == nil {
-		r.held = append(r.held, h)
-	}
-	return h, err
-}
-
-func (r *replica) Renew(ctx context.Context, name string, h idem.Hold, n idem.Renewal) (idem.Verdict, error) {
-	if r.gone.Load() {
+func (c *cutOff) Renew(ctx context.Context, name string, h idem.Hold, n idem.Renewal) (idem.Verdict, error) {
+	if c.gone.Load() {
 		return 0, idem.ErrRefused
 	}
-	return r.Store.Renew(ctx, name, h, n)
-}
-
-func (r *replica) Finish(ctx context.Context, name string, h idem.Hold, f idem.Final) (idem.Verdict, error) {
-	if r.gone.Load() {
-		return 0, idem.ErrRefused
-	}
-	return r.Store.Finish(ctx, name, h, f)
+	return c.Store.Renew(ctx, name, h, n)
 }
 
 var key = sched.Key{Job: strings.Repeat("a name of any length ", 100), Instant: 1}
@@ -101,7 +72,7 @@ func TestLost(t *testing.T) { synctest.Test(t, lost) }
 
 func lost(t *testing.T) {
 	shared := &idem.Memory{}
-	cut := &replica{Store: shared}
+	cut := &cutOff{Store: shared}
 	a := &idemguard.Guard{Client: &idem.Client{Store: cut}, Lease: time.Second}
 	b := &idemguard.Guard{Client: &idem.Client{Store: shared}, Lease: time.Minute}
 	told := make(chan error, 2)
