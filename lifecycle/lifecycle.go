@@ -1,21 +1,27 @@
-// Package lifecycle starts the parts of a program in an order and ends them in
-// the opposite one, on SIGTERM, SIGINT, or when one of them fails.
+// Package lifecycle starts the parts of a program in an order and ends them in the
+// opposite one, on SIGTERM, SIGINT, when one of them fails, or when a successor
+// has taken over.
 //
-//	start ──────────────────────────────────►
-//	Sockets         Clients         Tasks
-//	listen          open, ping      schedule
-//	◄────────────────────────────────── stop
+//	start ─────────────────────────────────────────────►
+//	Sockets        Clients        Tasks        Servers
+//	runtimes       open, ping     schedule     listen
+//	◄───────────────────────────────────────────── stop
 //
-// Tasks end first, as long as the clients that they work with answer, then the
-// clients, then the sockets. Parts of one stage start one after the other as they
-// were added, and end side by side.
+// Servers end first, as long as all that a request needs is there, then tasks, as
+// long as the clients that they work with answer, then the clients, then what the
+// bytes move on. Parts of one stage start one after the other as they were added,
+// and end side by side.
 //
 //	kit := lifecycle.Kit{Parts: []lifecycle.Part{
-//		{Name: "scheduler", Stage: lifecycle.Tasks, Stop: s.Close},
+//		{Name: "runtime", Stage: lifecycle.Sockets, Open: start, Stop: endRuntime},
 //		{Name: "database", Stage: lifecycle.Clients, Open: open, Ping: db.PingContext, Stop: closeDB},
-//		{Name: "grpc", Stage: lifecycle.Sockets, Open: listen, Stop: endRuntime},
+//		{Name: "scheduler", Stage: lifecycle.Tasks, Stop: s.Close},
+//		{Name: "grpc", Stage: lifecycle.Servers, Open: listen, Stop: drain},
 //	}}
 //	err := kit.Run(context.Background())
+//
+// Before the first part ends, Kit.Health says so for Kit.Notice, and the program
+// serves on: the time in which balancers see it and send nobody any more.
 package lifecycle
 
 import (
@@ -34,14 +40,17 @@ import (
 // A Stage is when a part starts and ends. The zero value is Tasks.
 type Stage int
 
-// The stages, in the order in which they end.
+// The stages.
 const (
 	Tasks   Stage = iota // what works: schedulers, consumers
 	Clients              // what it works with: databases, brokers, caches
-	Sockets              // what others reach the program by: listeners, runtimes
-
-	stages
+	Sockets              // what all of it stands on: runtimes
+	Servers              // what others ask: listeners, their connections and streams
 )
+
+// ending is the order in which they end, and the opposite of the one in which they
+// start: a server is opened last, when it can answer.
+var ending = [...]Stage{Servers, Tasks, Clients, Sockets}
 
 // String returns the name in lower case.
 func (s Stage) String() string {
@@ -52,6 +61,8 @@ func (s Stage) String() string {
 		return "clients"
 	case Sockets:
 		return "sockets"
+	case Servers:
+		return "servers"
 	}
 	return fmt.Sprintf("stage %d", int(s))
 }
@@ -106,6 +117,28 @@ type Kit struct {
 	// Grace is how much longer than its context a Stop may take before Run goes
 	// on without it. Zero: 1 s.
 	Grace time.Duration
+
+	// Health is told what the program is up to. Nil: nobody.
+	Health Health
+
+	// Notice is how long the program goes on as it is, after Health was told that
+	// it ends and before the first part does. Zero: not at all. It should be
+	// longer than balancers take to notice: their period, times the failures that
+	// they wait for. There is none when a successor has taken over, or after a
+	// failure; a second signal ends it.
+	Notice time.Duration
+
+	// Handover has the program replaced by a successor of its own. Nil: not at
+	// all.
+	Handover Handover
+
+	// Restarts are the signals that ask for a successor. Nil: SIGHUP and SIGUSR2,
+	// if there is a Handover; empty: none.
+	Restarts []os.Signal
+
+	// Restarted is told how each attempt that a signal has asked for went, on a
+	// goroutine of its own: nil when a successor is there. Nil: nobody.
+	Restarted func(error)
 }
 
 // Run starts all parts, waits for ctx to end, a signal, or Failed, and ends all
@@ -114,32 +147,35 @@ type Kit struct {
 // front, panics in them, ErrLeft.
 func (k *Kit) Run(ctx context.Context) error {
 	for _, p := range k.Parts {
-		if p.Stage < 0 || p.Stage >= stages {
+		if !slices.Contains(ending[:], p.Stage) {
 			return fmt.Errorf("%w: %s: %v", ErrStage, p.Name, p.Stage)
 		}
 	}
-	names := k.Signals
-	if names == nil {
-		names = []os.Signal{syscall.SIGTERM, syscall.SIGINT}
-	}
-	signals := make(chan os.Signal, 2)
-	if len(names) > 0 { // none would be all of them to Notify
-		signal.Notify(signals, names...)
-		defer signal.Stop(signals)
-	}
+	signals := notified(2, k.Signals, syscall.SIGTERM, syscall.SIGINT)
+	defer signal.Stop(signals)
+	asks := k.asks()
+	defer signal.Stop(asks)
 
 	open, asked, err := k.start(ctx, signals)
 	if err == nil && !asked {
-		if k.Ready != nil {
-			k.Ready()
-		}
-		select {
-		case <-ctx.Done():
-		case <-signals:
-		case err = <-k.Failed:
-		}
+		return k.serve(ctx, open, signals, asks)
 	}
-	return errors.Join(err, k.stop(open, signals))
+	if k.Health != nil {
+		k.Health.Drain(because(err))
+	}
+	return errors.Join(err, k.close(), k.stop(open, signals, 0))
+}
+
+// notified returns a channel of the signals of names, or else of those by default.
+func notified(room int, names []os.Signal, unset ...os.Signal) chan os.Signal {
+	if names == nil {
+		names = unset
+	}
+	c := make(chan os.Signal, room)
+	if len(names) > 0 { // none would be all of them to Notify
+		signal.Notify(c, names...)
+	}
+	return c
 }
 
 // start starts all parts, and returns those that have to be ended. A signal that
@@ -175,7 +211,7 @@ func (k *Kit) start(ctx context.Context, signals chan os.Signal) (open []Part, a
 
 // open starts all parts, the last stage first.
 func (k *Kit) open(ctx context.Context) (open []Part, err error) {
-	for stage := stages - 1; stage >= 0; stage-- {
+	for _, stage := range slices.Backward(ending[:]) {
 		for _, p := range k.Parts {
 			if p.Stage != stage {
 				continue
@@ -195,8 +231,8 @@ func (k *Kit) open(ctx context.Context) (open []Part, err error) {
 	return open, nil
 }
 
-// stop ends the parts, stage after stage.
-func (k *Kit) stop(open []Part, signals chan os.Signal) error {
+// stop ends the parts, stage after stage, when notice has passed.
+func (k *Kit) stop(open []Part, signals chan os.Signal, notice time.Duration) error {
 	// Not of the context that Run was given: that one has ended, perhaps.
 	hurry, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -212,8 +248,16 @@ func (k *Kit) stop(open []Part, signals chan os.Signal) error {
 	}()
 	defer func() { close(quit); <-done }()
 
+	if notice > 0 {
+		timer := time.NewTimer(notice)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-hurry.Done():
+		}
+	}
 	var all []error
-	for stage := range stages {
+	for _, stage := range ending {
 		now := slices.DeleteFunc(slices.Clone(open), func(p Part) bool { return p.Stage != stage })
 		errs := make([]error, len(now))
 		var wg sync.WaitGroup

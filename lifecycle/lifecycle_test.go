@@ -106,7 +106,7 @@ func TestDescriptorsAreBack(t *testing.T) {
 	var files []*os.File
 	kit := lifecycle.Kit{Failed: closed()}
 	for i := range 20 {
-		kit.Parts = append(kit.Parts, lifecycle.Part{Name: fmt.Sprint(i), Stage: lifecycle.Stage(i % 3),
+		kit.Parts = append(kit.Parts, lifecycle.Part{Name: fmt.Sprint(i), Stage: lifecycle.Stage(i % 4),
 			Open: func(context.Context) error {
 				r, w, err := os.Pipe()
 				files = append(files, r, w)
@@ -158,7 +158,7 @@ func TestPanicsAreErrors(t *testing.T) {
 }
 
 func TestUnknownStage(t *testing.T) {
-	for _, stage := range []lifecycle.Stage{-1, lifecycle.Sockets + 1} {
+	for _, stage := range []lifecycle.Stage{-1, lifecycle.Servers + 1} {
 		kit := lifecycle.Kit{Parts: []lifecycle.Part{{Stage: stage}}, Failed: closed()}
 		if err := kit.Run(t.Context()); !errors.Is(err, lifecycle.ErrStage) {
 			t.Fatal(err)
