@@ -53,7 +53,15 @@ type Options struct {
 	LowWater    int           // pending output at which Drained is called. 0: HighWater / 4
 	InLimit     int           // unconsumed input in bytes at which reading stops. 0: 256 KiB, which is also the most
 	Idle        time.Duration // no byte in or out for that long ends the connection with ErrIdle. 0: never
-	MinRate     Rate          // zero: no guard
+
+	// FirstByte and MinRate are on by themselves where a server faces the world:
+	// their zero stands for a default when the connection was accepted by a
+	// listener, from a peer that is neither on a Unix socket nor at a loopback
+	// address, and for nothing otherwise. For whom a proxy speaks (SpeaksFor) is
+	// the peer then. On the blocking face they do not hold, deadlines do.
+
+	FirstByte time.Duration // until the peer's first byte Idle is at most this. 0: 30 s for the world, no limit otherwise; negative: no limit
+	MinRate   Rate          // zero: 240 bytes a second after 10 s for the world, no guard otherwise
 }
 
 // KeepAlive says when TCP asks a silent peer whether it is still there.
@@ -68,9 +76,12 @@ type KeepAlive struct {
 // byte now and then to keep a connection occupied. It counts while input is
 // incomplete: while a handler leaves bytes unconsumed. From the moment that
 // began, the peer has Grace, and after that must have sent Bytes a second on
-// average, or the connection ends with ErrSlow.
+// average, or the connection ends with ErrSlow. Time in which it is not the peer
+// who is waited for does not count: while reading is paused or work of Go is out,
+// output is pending, or input is at InLimit. A handler that leaves bytes because
+// it waits for something else pauses.
 type Rate struct {
-	Bytes int           // per second. 0: no guard
+	Bytes int           // per second. 0: see Options.MinRate; negative: no guard
 	Grace time.Duration // 0: 5 s
 }
 
@@ -126,6 +137,7 @@ func (o Options) over(base Options) Options {
 	setSize(&o.InLimit, base.InLimit)
 	o.InLimit = min(o.InLimit, buf.MaxStorage)
 	setZero(&o.Idle, base.Idle)
+	setZero(&o.FirstByte, base.FirstByte)
 	if o.MinRate.Bytes == 0 {
 		o.MinRate = base.MinRate
 	}

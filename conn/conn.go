@@ -84,6 +84,7 @@ const (
 	wasBlocking                   // has been on its blocking face: sent is not all that was sent
 	deaf                          // closing, and what comes in is thrown away
 	lingering                     // deaf, and counted: our end of stream is sent, the peer's awaited
+	onUnix                        // peer is of whom a proxy speaks for over a Unix socket
 )
 
 // shut is what a connection no longer accepts, guarded by its mu.
@@ -135,8 +136,9 @@ func (c *Conn) Loop() int { return c.loop.index }
 // (32).
 func (c *Conn) ID() uint64 { return c.loop.id(c.token) }
 
-// Remote returns the peer's address; for Unix sockets the path they are bound
-// to, if they are and the connection is open.
+// Remote returns the peer's address, or of whom it has said to speak for
+// (SpeaksFor); for Unix sockets the path they are bound to, if they are and the
+// connection is open.
 func (c *Conn) Remote() Addr {
 	if c.peer.IsValid() {
 		return Addr(c.peer.Addr())
@@ -184,7 +186,8 @@ func (c *Conn) SetIdle(d time.Duration) {
 	c.arm()
 }
 
-// SetMinRate changes the least rate of incomplete messages. Loop only.
+// SetMinRate changes the least rate of incomplete messages; the zero Rate is that
+// of Options. Loop only.
 func (c *Conn) SetMinRate(r Rate) {
 	c.loop.check()
 	if r.Bytes > 0 {

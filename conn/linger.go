@@ -79,7 +79,7 @@ func (c *Conn) stakes(unread bool, silence time.Duration) bool {
 	if c.sent == 0 && c.flags&wasBlocking == 0 {
 		return false
 	}
-	return unread || c.peer.IsValid() && unheard(c.fd, silence)
+	return unread || c.peer.IsValid() && c.flags&onUnix == 0 && unheard(c.fd, silence)
 }
 
 // mayLinger counts one more that lingers, if one may. When descriptors are

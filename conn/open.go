@@ -53,7 +53,7 @@ func (l *loop) begin(c *Conn, serve Serve) {
 		if l.drain {
 			l.tellShutdown(c)
 		}
-		if c.set.Idle > 0 {
+		if c.idle() > 0 {
 			c.arm()
 		}
 	}

@@ -8,10 +8,10 @@ import (
 )
 
 // A connection has one timer for everything it may lose patience with: its
-// idle time-out, the least rate of an incomplete message, the time Close may
-// take to flush and then to be heard, and on the blocking face its deadlines. It is set lazily: bytes
-// that arrive only note the time, and the timer looks at the notes when it
-// comes up.
+// idle time-out, its peer's first byte, the least rate of an incomplete message,
+// the time Close may take to flush and then to be heard, and on the blocking face
+// its deadlines. It is set lazily: bytes that arrive only note the time, and the
+// timer looks at the notes when it comes up.
 
 // vigil is what the timer's looks compare. Most connections need none.
 type vigil struct {
@@ -20,6 +20,7 @@ type vigil struct {
 	message  timer.Time // when the incomplete message in left began, for MinRate
 	msgStart uint64     // received when it began
 	sentSeen uint64     // sent at the last look
+	header   uint64     // received before the first byte of whom the peer speaks for
 }
 
 // watched returns c's vigil.
@@ -33,8 +34,8 @@ func (c *Conn) watched() *vigil {
 // patience is a Conn as a timer's Firer.
 type patience Conn
 
-// rateTick is how often the rate of an incomplete message is looked at once
-// its grace is over.
+// rateTick is how often a look is repeated once its time has come: at the rate of
+// an incomplete message after its grace, say.
 const rateTick = time.Second
 
 // arm sets the timer to the first instant at which patience may end.
@@ -59,22 +60,27 @@ func (c *Conn) due() timer.Time {
 	if c.flags&closing != 0 {
 		when = c.watched().closeBy
 	}
-	if d := c.set.Idle; d > 0 {
-		when = min(when, c.active.Add(d))
+	if d := c.idle(); d > 0 {
+		when = min(when, c.orNext(c.active.Add(d)))
 	}
 	if c.guarded() {
-		if first := c.vigil.message.Add(c.set.MinRate.Grace); first > c.loop.now {
-			when = min(when, first)
-		} else {
-			when = min(when, c.loop.now.Add(rateTick))
-		}
+		when = min(when, c.orNext(c.vigil.message.Add(c.rate().Grace)))
 	}
 	return when
 }
 
+// orNext is the instant at, or that of the next look when it has passed without
+// an end.
+func (c *Conn) orNext(at timer.Time) timer.Time {
+	if now := c.loop.now; at <= now {
+		return now.Add(rateTick)
+	}
+	return at
+}
+
 // guarded reports whether a message is incomplete that has a least rate.
 func (c *Conn) guarded() bool {
-	return c.set.MinRate.Bytes > 0 && c.left != nil && c.vigil != nil && c.flags&(closing|ended) == 0
+	return c.left != nil && c.vigil != nil && c.flags&(closing|ended) == 0 && c.rate().Bytes > 0
 }
 
 // rated reports whether the least rate applies: a message is incomplete, and it
@@ -105,7 +111,7 @@ func (p *patience) Fire(now timer.Time) {
 		sock.SetLinger(c.fd, 0)
 		c.loop.rt.aborts.Add(1)
 		c.fail(ErrFlush)
-	case c.set.Idle > 0 && now >= c.active.Add(c.set.Idle):
+	case c.silent(now):
 		c.loop.count.idle++
 		c.fail(ErrIdle)
 	case c.rated() && c.tooSlow(now):
@@ -122,7 +128,7 @@ func (p *patience) Fire(now timer.Time) {
 // tooSlow compares what has come of the incomplete message with what should
 // have.
 func (c *Conn) tooSlow(now timer.Time) bool {
-	rate := c.set.MinRate
+	rate := c.rate()
 	took := now.Sub(c.vigil.message)
 	if took < rate.Grace {
 		return false
@@ -140,7 +146,7 @@ func (c *Conn) messageGoesOn() {
 
 // messageBegan notes that what is left unconsumed is the start of a message.
 func (c *Conn) messageBegan() {
-	if c.set.MinRate.Bytes > 0 {
+	if c.rate().Bytes > 0 {
 		v := c.watched()
 		v.message, v.msgStart = c.loop.now, c.received-uint64(c.left.Len())
 	}

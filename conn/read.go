@@ -174,7 +174,7 @@ func (l *loop) keep(c *Conn, rest []byte) {
 		c.fail(ErrBudget)
 		return
 	}
-	if c.set.MinRate.Bytes > 0 {
+	if c.rate().Bytes > 0 {
 		c.messageBegan()
 		c.arm()
 	}
