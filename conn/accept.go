@@ -50,7 +50,7 @@ func (a *acceptor) begin() error {
 	}
 	a.retry.Init(timer.Func(func(timer.Time) { a.accept(a.loop) }))
 	a.token = a.loop.slots.add(a)
-	return a.loop.poller.Add(a.fd, a.token)
+	return a.loop.watch(a.fd, a.token)
 }
 
 // close closes the socket. Any goroutine.

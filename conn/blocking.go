@@ -61,6 +61,9 @@ func (c *Conn) Block() *Blocking {
 	if len(l.stage) > 0 && c.inside() {
 		c.flushStage(false)
 	}
+	if c.cause != nil { // accepted bytes are lost: what is written behind them must not arrive
+		b.w.set(shutGate)
+	}
 	c.block = b
 	c.mu.Unlock()
 	l.handed++
@@ -123,6 +126,9 @@ func (b *Blocking) CloseWrite() error {
 	defer b.leave()
 	if err := b.awaitFlushed(); err != nil {
 		return err
+	}
+	if b.w.state.Load()&shutGate != 0 {
+		return ErrClosed // they were dropped: an end would tell the peer that it has all
 	}
 	return sock.ShutdownWrite(b.fd)
 }

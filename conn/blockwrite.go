@@ -23,13 +23,14 @@ func (b *Blocking) write(p []byte) (int, error) {
 	defer b.leave()
 	done := 0
 	for {
-		if s := b.w.state.Load(); s&(shutGate|expired) != 0 {
-			if err := b.await(&b.w); err != nil {
+		if b.c.pending.Load() > 0 { // accepted on the callback face, not sent yet
+			if err := b.awaitFlushed(); err != nil {
 				return done, err
 			}
 		}
-		if b.c.pending.Load() > 0 { // accepted on the callback face, not sent yet
-			if err := b.awaitFlushed(); err != nil {
+		// After pending: when drop has dropped these, it has shut the gate before.
+		if s := b.w.state.Load(); s&(shutGate|expired) != 0 {
+			if err := b.await(&b.w); err != nil {
 				return done, err
 			}
 		}

@@ -238,6 +238,9 @@ func (l *loop) drop(c *Conn) {
 	c.fd = -1
 	c.shut |= shutWrite | shutDown
 	if c.out != nil {
+		if b := c.block; b != nil {
+			b.w.wake(shutGate) // before pending says that it may write: these bytes will not arrive
+		}
 		l.rt.budget.give(c.out.Held())
 		c.out.Release()
 		c.out = nil

@@ -135,7 +135,7 @@ func (d *dialing) begin(ctx context.Context, l *loop) {
 		return
 	}
 	d.token = l.slots.add(d)
-	if err := l.poller.Add(d.c.fd, d.token); err != nil {
+	if err := l.watch(d.c.fd, d.token); err != nil {
 		d.fail(l, err)
 		return
 	}

@@ -99,6 +99,7 @@ func (l *loop) run() {
 		l.turn(l.patience())
 	}
 	l.finish()
+	l.publishLast()
 	finished = true
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/weir-go/weir/bounds"
 	"github.com/weir-go/weir/internal/sock"
+	"github.com/weir-go/weir/poller"
 )
 
 var errNotListening = errors.New("not a listening stream socket")
@@ -22,11 +23,19 @@ func newConn(l *loop, fd int, class bounds.Class, peer sock.Peer, set *settings)
 // its loop's share have been counted. On the loop.
 func (l *loop) open(c *Conn, serve Serve) {
 	c.token = l.slots.add(c)
-	if err := l.poller.Add(c.fd, c.token); err != nil {
+	if err := l.watch(c.fd, c.token); err != nil {
 		c.fail(err)
 		return
 	}
 	l.begin(c, serve)
+}
+
+// watch registers a descriptor under its token.
+func (l *loop) watch(fd int, token poller.Token) error {
+	if e := sock.Injected(sock.CallWatch, fd); e != 0 {
+		return os.NewSyscallError("epoll_ctl", e)
+	}
+	return l.poller.Add(fd, token)
 }
 
 // begin asks serve for the handler of a registered connection.

@@ -149,6 +149,13 @@ func (l *loop) publish(events int, took time.Duration) {
 	l.count = counts{}
 }
 
+// publishLast adds what was counted after the last turn.
+func (l *loop) publishLast() {
+	l.published.mu.Lock()
+	defer l.published.mu.Unlock()
+	l.published.total.add(&l.count)
+}
+
 func (t *counts) add(c *counts) {
 	t.bytesRead += c.bytesRead
 	t.bytesWritten += c.bytesWritten

@@ -17,6 +17,11 @@ import (
 // the queue.
 func Accept(fd int, peer *Peer) (nfd int, err syscall.Errno) {
 	for {
+		if e := Injected(CallAccept, fd); e == unix.EINTR {
+			continue
+		} else if e != 0 {
+			return -1, e
+		}
 		nfd, sa, e := unix.Accept4(fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 		if e == nil {
 			if peer != nil {

@@ -21,9 +21,12 @@ func Accept(fd int, peer *Peer) (nfd int, err syscall.Errno) {
 	size := uint32(unix.SizeofSockaddrInet6)
 	for {
 		// Raw: the listener is non-blocking, so the call never waits.
-		r, _, e := syscall.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd),
-			uintptr(unsafe.Pointer(&raw)), uintptr(unsafe.Pointer(&size)),
-			unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+		r, e := uintptr(0), Injected(CallAccept, fd)
+		if e == 0 {
+			r, _, e = syscall.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd),
+				uintptr(unsafe.Pointer(&raw)), uintptr(unsafe.Pointer(&size)),
+				unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+		}
 		if e == 0 {
 			if peer != nil {
 				peer.setRaw(&raw)

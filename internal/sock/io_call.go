@@ -14,11 +14,15 @@ import (
 // end of the stream (when p is not empty); EAGAIN says that nothing is there.
 func Recv(fd int, p []byte) (int, syscall.Errno) {
 	for {
-		n, err := unix.Read(fd, p[:min(len(p), MaxIO)])
-		if err == nil {
-			return n, 0
+		e := Injected(CallRecv, fd)
+		if e == 0 {
+			n, err := unix.Read(fd, p[:min(len(p), MaxIO)])
+			if err == nil {
+				return n, 0
+			}
+			e = errno(err)
 		}
-		if e := errno(err); e != unix.EINTR {
+		if e != unix.EINTR {
 			return 0, e
 		}
 	}
@@ -28,12 +32,17 @@ func Recv(fd int, p []byte) (int, syscall.Errno) {
 // kernel took. Only EAGAIN says that it takes no more: after a short count
 // send again. A peer that is gone is EPIPE or ECONNRESET, never a signal.
 func Send(fd int, p []byte) (int, syscall.Errno) {
+	p = p[:cut(fd, len(p))]
 	for {
-		n, err := unix.SendmsgN(fd, p[:min(len(p), MaxIO)], nil, nil, sendFlags)
-		if err == nil {
-			return n, 0
+		e := Injected(CallSend, fd)
+		if e == 0 {
+			n, err := unix.SendmsgN(fd, p[:min(len(p), MaxIO)], nil, nil, sendFlags)
+			if err == nil {
+				return n, 0
+			}
+			e = errno(err)
 		}
-		if e := errno(err); e != unix.EINTR {
+		if e != unix.EINTR {
 			return 0, e
 		}
 	}

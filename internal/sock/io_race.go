@@ -16,11 +16,15 @@ import (
 // end of the stream (when p is not empty); EAGAIN says that nothing is there.
 func Recv(fd int, p []byte) (int, syscall.Errno) {
 	for {
-		n, err := syscall.Read(fd, p[:min(len(p), MaxIO)])
-		if err == nil {
-			return n, 0
+		e := Injected(CallRecv, fd)
+		if e == 0 {
+			n, err := syscall.Read(fd, p[:min(len(p), MaxIO)])
+			if err == nil {
+				return n, 0
+			}
+			e = errno(err)
 		}
-		if e := errno(err); e != syscall.EINTR {
+		if e != syscall.EINTR {
 			return 0, e
 		}
 	}
@@ -30,12 +34,17 @@ func Recv(fd int, p []byte) (int, syscall.Errno) {
 // kernel took. Only EAGAIN says that it takes no more: after a short count
 // send again. A peer that is gone is EPIPE or ECONNRESET, never a signal.
 func Send(fd int, p []byte) (int, syscall.Errno) {
+	p = p[:cut(fd, len(p))]
 	for {
-		n, err := syscall.Write(fd, p[:min(len(p), MaxIO)])
-		if err == nil {
-			return n, 0
+		e := Injected(CallSend, fd)
+		if e == 0 {
+			n, err := syscall.Write(fd, p[:min(len(p), MaxIO)])
+			if err == nil {
+				return n, 0
+			}
+			e = errno(err)
 		}
-		if e := errno(err); e != syscall.EINTR {
+		if e != syscall.EINTR {
 			return 0, e
 		}
 	}

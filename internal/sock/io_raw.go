@@ -18,9 +18,12 @@ import (
 // end of the stream (when p is not empty); EAGAIN says that nothing is there.
 func Recv(fd int, p []byte) (int, syscall.Errno) {
 	for {
-		n, _, e := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd),
-			uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(min(len(p), MaxIO)),
-			0, 0, 0)
+		n, e := uintptr(0), Injected(CallRecv, fd)
+		if e == 0 {
+			n, _, e = syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd),
+				uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(min(len(p), MaxIO)),
+				0, 0, 0)
+		}
 		if e == 0 {
 			return int(n), 0
 		}
@@ -34,10 +37,14 @@ func Recv(fd int, p []byte) (int, syscall.Errno) {
 // kernel took. Only EAGAIN says that it takes no more: after a short count
 // send again. A peer that is gone is EPIPE or ECONNRESET, never a signal.
 func Send(fd int, p []byte) (int, syscall.Errno) {
+	p = p[:cut(fd, len(p))]
 	for {
-		n, _, e := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd),
-			uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(min(len(p), MaxIO)),
-			unix.MSG_NOSIGNAL, 0, 0)
+		n, e := uintptr(0), Injected(CallSend, fd)
+		if e == 0 {
+			n, _, e = syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd),
+				uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(min(len(p), MaxIO)),
+				unix.MSG_NOSIGNAL, 0, 0)
+		}
 		if e == 0 {
 			return int(n), 0
 		}
@@ -60,10 +67,13 @@ func Sendv(fd int, iov []Iovec) (int, syscall.Errno) {
 	}
 	var msg unix.Msghdr
 	msg.Iov = (*unix.Iovec)(unsafe.Pointer(&iov[0]))
-	msg.SetIovlen(k)
+	msg.SetIovlen(cut(fd, k))
 	for {
-		n, _, e := syscall.RawSyscall(unix.SYS_SENDMSG, uintptr(fd),
-			uintptr(unsafe.Pointer(&msg)), unix.MSG_NOSIGNAL)
+		n, e := uintptr(0), Injected(CallSend, fd)
+		if e == 0 {
+			n, _, e = syscall.RawSyscall(unix.SYS_SENDMSG, uintptr(fd),
+				uintptr(unsafe.Pointer(&msg)), unix.MSG_NOSIGNAL)
+		}
 		if e == 0 {
 			return int(n), 0
 		}

@@ -11,6 +11,9 @@ import (
 // out, the rest after.
 
 func socket(domain int) (int, error) {
+	if e := Injected(CallSocket, -1); e != 0 {
+		return -1, os.NewSyscallError("socket", e)
+	}
 	syscall.ForkLock.RLock()
 	fd, err := unix.Socket(domain, unix.SOCK_STREAM, 0)
 	if err == nil {

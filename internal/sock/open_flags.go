@@ -11,6 +11,9 @@ import (
 const streamFlags = unix.SOCK_STREAM | unix.SOCK_NONBLOCK | unix.SOCK_CLOEXEC
 
 func socket(domain int) (int, error) {
+	if e := Injected(CallSocket, -1); e != 0 {
+		return -1, os.NewSyscallError("socket", e)
+	}
 	fd, err := unix.Socket(domain, streamFlags, 0)
 	if err != nil {
 		return -1, os.NewSyscallError("socket", err)

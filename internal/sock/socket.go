@@ -30,7 +30,11 @@ func Connect(fd int, a Addr) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	switch err := unix.Connect(fd, sa); err {
+	err = unix.Connect(fd, sa) // first: what is interrupted goes on
+	if e := Injected(CallConnect, fd); e != 0 {
+		err = e
+	}
+	switch err {
 	case nil, unix.EISCONN:
 		return true, nil
 	case unix.EINPROGRESS, unix.EALREADY, unix.EINTR:
@@ -51,6 +55,9 @@ func Bind(fd int, a Addr) error {
 	}
 	if !a.IsUnix() && a.IP.Port() == 0 {
 		choosePortLate(fd)
+	}
+	if e := Injected(CallBind, fd); e != 0 {
+		return os.NewSyscallError("bind", e)
 	}
 	return os.NewSyscallError("bind", unix.Bind(fd, sa))
 }
@@ -79,6 +86,9 @@ func ConnectResult(fd int) error {
 	if err != nil {
 		return os.NewSyscallError("getsockopt", err)
 	}
+	if e := Injected(CallConnected, fd); e != 0 {
+		errno = int(e)
+	}
 	switch e := syscall.Errno(errno); e {
 	case 0:
 	case unix.EISCONN:
@@ -98,6 +108,9 @@ func ConnectResult(fd int) error {
 // LocalAddr returns the address that fd is bound to; the zero Addr for a Unix
 // socket without a name.
 func LocalAddr(fd int) (Addr, error) {
+	if e := Injected(CallName, fd); e != 0 {
+		return Addr{}, os.NewSyscallError("getsockname", e)
+	}
 	sa, err := unix.Getsockname(fd)
 	if err != nil {
 		return Addr{}, os.NewSyscallError("getsockname", err)
@@ -131,13 +144,20 @@ func ShutdownRead(fd int) error {
 
 // ShutdownWrite ends the sending half: the peer reads EOF after what was sent.
 func ShutdownWrite(fd int) error {
+	if e := Injected(CallShutdown, fd); e != 0 {
+		return os.NewSyscallError("shutdown", e)
+	}
 	return os.NewSyscallError("shutdown", unix.Shutdown(fd, unix.SHUT_WR))
 }
 
 // Close closes fd. It is gone whatever is returned: calling again would close
 // somebody else's.
 func Close(fd int) error {
+	e := Injected(CallClose, fd) // asked while the number is still this socket's
 	err := unix.Close(fd)
+	if e != 0 {
+		err = e
+	}
 	if err == unix.EINTR {
 		return nil
 	}
@@ -147,6 +167,9 @@ func Close(fd int) error {
 // Dup returns a second descriptor for the same socket. Both share their flags,
 // options and position in the stream; each must be closed.
 func Dup(fd int) (int, error) {
+	if e := Injected(CallDup, fd); e != 0 {
+		return -1, os.NewSyscallError("fcntl", e)
+	}
 	nfd, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return -1, os.NewSyscallError("fcntl", err)
