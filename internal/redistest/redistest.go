@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os/exec"
 	"path/filepath"
@@ -42,20 +43,22 @@ func (t *transcript) Write(b []byte) (int, error) {
 
 // Start starts one on a free port, with further arguments. It is killed when the
 // test ends. The test is skipped when redis-server is not installed.
+//
+// The port is its own until then, also while it is killed and before it is
+// started again.
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		t.Skip("redis-server is not installed (Debian: apt-get install redis-server)")
 	}
-	// The port may be taken between our Close and its bind: try again then.
-	for range 5 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
+	for range 20 {
+		addr, mark := reserve()
+		if mark == nil {
+			continue
 		}
+		t.Cleanup(func() { mark.Close() })
 		dir := t.TempDir()
-		s := &Server{Addr: l.Addr().String(), Socket: filepath.Join(dir, "socket"), Dir: dir, args: args}
-		l.Close()
+		s := &Server{Addr: addr, Socket: filepath.Join(dir, "socket"), Dir: dir, args: args}
 		if s.Restart(t) {
 			t.Cleanup(s.Kill)
 			return s
@@ -64,6 +67,25 @@ func Start(t testing.TB, args ...string) *Server {
 	}
 	t.Fatal("redis-server does not start")
 	return nil
+}
+
+// reserve picks a port, and tells others who do by listening on the next one. It
+// is none that Linux gives to those who ask for any, nor is that of a
+// cluster's bus, 10,000 above it. mark is nil if somebody has it.
+func reserve() (addr string, mark net.Listener) {
+	port := 12_000 + 2*rand.IntN(4_000)
+	at := func(port int) string { return fmt.Sprint("127.0.0.1:", port) }
+	mark, err := net.Listen("tcp", at(port+1))
+	if err != nil {
+		return "", nil
+	}
+	probe, err := net.Listen("tcp", at(port))
+	if err != nil {
+		mark.Close()
+		return "", nil
+	}
+	probe.Close()
+	return at(port), mark
 }
 
 // Restart starts one that was killed, where it was, with its files. It returns

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weir-go/weir/internal/await"
 	"github.com/weir-go/weir/internal/leak"
 	"github.com/weir-go/weir/internal/redistest"
 )
@@ -23,7 +24,7 @@ func ask(t *testing.T, network, addr, command string) string {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(10 * time.Second))
+	c.SetDeadline(time.Now().Add(await.Patience))
 	fmt.Fprintf(c, "%s\r\n", command)
 	line, err := bufio.NewReader(c).ReadString('\n')
 	if err != nil {
@@ -69,7 +70,7 @@ func TestStop(t *testing.T) {
 		t.Errorf("%d bytes of a frozen server", n)
 	}
 	s.Resume()
-	c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	c.SetReadDeadline(time.Now().Add(await.Patience))
 	if _, err := c.Read(make([]byte, 8)); err != nil {
 		t.Error(err)
 	}
