@@ -28,7 +28,10 @@ func (s *Scheduler) claim(r *run) (fence uint64, why Reason, err error) {
 		}
 	}
 	if r.spec.Durable && mark.Fence == 0 {
-		mark, err = s.cfg.State.Begin(r.ctx, r.spec.Name, r.instant)
+		err = asked(func() (err error) {
+			mark, err = s.cfg.State.Begin(r.ctx, r.spec.Name, r.instant)
+			return err
+		})
 		if errors.Is(err, ErrStale) {
 			return 0, Stale, err
 		}
@@ -52,7 +55,10 @@ func (s *Scheduler) hold(r *run, g *grip) (_ *grip, why Reason, err error) {
 	first := g == nil
 	if first {
 		g = &grip{run: r}
-		held, err = s.cfg.Guard.Hold(r.ctx, Key{r.spec.Name, r.instant}, func(err error) { s.holdLost(g, err) })
+		err = asked(func() (err error) {
+			held, err = s.cfg.Guard.Hold(r.ctx, Key{r.spec.Name, r.instant}, func(err error) { s.holdLost(g, err) })
+			return err
+		})
 		switch {
 		case errors.Is(err, ErrTaken):
 			why = Taken
@@ -116,27 +122,21 @@ func (s *Scheduler) end(c claimed) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.parent), patience)
 	defer cancel()
 	lost := uint64(0)
-	if c.mark.Fence != 0 && c.called && !taken(func() error {
+	if c.mark.Fence != 0 && c.called && asked(func() error {
 		err := s.cfg.State.End(ctx, c.mark)
 		if errors.Is(err, ErrStale) {
 			return nil // that a later run has begun is as good: none goes back to this one
 		}
 		return err
-	}) {
+	}) != nil {
 		lost++
 	}
-	if c.held != nil && !taken(func() error { return c.held.End(ctx, c.called) }) {
+	if c.held != nil && asked(func() error { return c.held.End(ctx, c.called) }) != nil {
 		lost++
 	}
 	s.mu.Lock()
 	s.count.Lost += lost
 	s.mu.Unlock()
-}
-
-// taken reports whether an end was, and not if it panics.
-func taken(end func() error) (ok bool) {
-	defer func() { _ = recover() }()
-	return end() == nil
 }
 
 // endLeft ends what runs have left behind that were given up between two tries.

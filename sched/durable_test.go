@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -239,5 +240,31 @@ func TestHoldOfARunThatDidNotBeginIsGivenBack(t *testing.T) {
 	k.tells("a", "1 failed state")
 	if _, err := g.Hold(t.Context(), sched.Key{Job: "a", Instant: sched.InstantOf(dawn.Add(time.Second))}, nil); err != nil {
 		t.Error(err)
+	}
+}
+
+// rude is a Guard, and a State, that panics when it is asked.
+type rude struct{ sched.MemoryState }
+
+func (*rude) Hold(context.Context, sched.Key, func(error)) (sched.Held, error) { panic("no") }
+
+func (*rude) Begin(context.Context, string, sched.Instant) (sched.Mark, error) { panic("no") }
+
+// Who panics has not answered: the run fails, and neither the pool nor the process
+// has to deal with it.
+func TestGuardAndStateThatPanic(t *testing.T) {
+	r := new(rude)
+	k := newKit(t, sched.Config{Guard: r, State: r})
+	guarded, durable := every("guarded", nothing), every("durable", nothing)
+	guarded.Guarded, durable.Durable = true, true
+	k.add(guarded)
+	k.add(durable)
+	k.pass(time.Second)
+	k.tells("guarded", "1 failed guard")
+	k.tells("durable", "1 failed state")
+	for _, l := range k.Ledger(sched.Filter{}) {
+		if l.Err != "sched: panic: no" || !strings.Contains(l.Stack, "rude") {
+			t.Errorf("%+v", l)
+		}
 	}
 }

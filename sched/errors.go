@@ -36,8 +36,8 @@ var (
 	ErrReplaced  = errors.New("sched: a newer run waits") // CancelOther
 )
 
-// PanicError is what a try ended with whose body panicked. Its line in the ledger
-// has what it says, and the stack.
+// PanicError is what a try ended with whose body panicked, or the Guard or State
+// that was asked before it. Its line in the ledger has what it says, and the stack.
 type PanicError struct {
 	Value any // ErrGoexit if the body called runtime.Goexit
 	Stack []byte

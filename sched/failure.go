@@ -37,8 +37,11 @@ func note(err error, otherwise Reason) (why Reason, _ error) {
 			}
 		}()
 		f.text, f.permanent = clip(err.Error()), errors.Is(err, ErrPermanent)
-		if p := (*PanicError)(nil); why == BodyFailed && errors.As(err, &p) {
-			why, f.stack = Panicked, clip(string(p.Stack))
+		if p := (*PanicError)(nil); errors.As(err, &p) {
+			f.stack = clip(string(p.Stack))
+			if why == BodyFailed {
+				why = Panicked
+			}
 		}
 	}()
 	return why, f

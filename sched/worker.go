@@ -232,19 +232,19 @@ func (s *Scheduler) try(r *run) (Reason, error) {
 		f.Fence = fence
 	}
 	r.called = true
-	err := call(r.task.do, r.ctx, f)
+	err := asked(func() error { return r.task.do(r.ctx, f) })
 	if err == nil {
 		return NoReason, nil
 	}
 	return note(err, BodyFailed)
 }
 
-// call turns a panic into an error.
-func call(do Body, ctx context.Context, f Fire) (err error) {
+// asked calls a body, a Guard or a State. Their panics are errors.
+func asked(f func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = &PanicError{Value: v, Stack: debug.Stack()}
 		}
 	}()
-	return do(ctx, f)
+	return f()
 }
