@@ -21,10 +21,11 @@ type SchedSource interface {
 // How late jobs are is a histogram in two stages: "decide", from the instant
 // until it was decided what to do, which is the clock's part, and "start", from
 // there until the body began, which is what queues, resources and workers take.
-// What came up before its instant waits on, and is counted apart as early. Its labels are the type of the job and the queue, and the Scheduler
-// has no more than sched.Config.Series of them: those that come later are
-// "other". Jobs without a queue are in "default", or, where there is a queue of
-// that name, in one without a name.
+// What came up before its instant waits on, and is counted apart as early. Its
+// labels are the type of the job and the queue, and the Scheduler has no more than
+// sched.Config.Series of them: those that come later are "other". Jobs without a
+// queue are in "default", or, where there is a queue of that name, in one without a
+// name.
 type Sched struct {
 	source    SchedSource
 	figures   []*prometheus.Desc // a row of the table each
@@ -93,7 +94,7 @@ var schedFigures = []schedFigure[sched.Stats]{
 		func(s *sched.Stats) float64 { return float64(s.NoWorker) }},
 	{count, "tries_total", "Tries of bodies.",
 		func(s *sched.Stats) float64 { return float64(s.Tries) }},
-	{count, "panics_total", "Panics of bodies and triggers.",
+	{count, "panics_total", "Panics of bodies, of triggers, and of who is told the ledger's lines.",
 		func(s *sched.Stats) float64 { return float64(s.Panics) }},
 	{count, "ends_lost_total", "Ends of runs that a guard or a state did not take.",
 		func(s *sched.Stats) float64 { return float64(s.Lost) }},

@@ -103,7 +103,7 @@ type Stats struct {
 	Refused   uint64 // tasks and runs that a caller was refused for want of room
 	NoWorker  uint64 // times that the pool did not take a worker
 	Tries     uint64 // of bodies
-	Panics    uint64 // of bodies and triggers
+	Panics    uint64 // of bodies, triggers and Config.Line
 	Lost      uint64 // ends that a Guard or State did not take
 	Wakes     uint64 // of the clock
 	Steps     uint64 // times that somebody set the wall clock
