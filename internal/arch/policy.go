@@ -90,6 +90,7 @@ var may = map[string]row{
 
 	"leak":      {},
 	"lifecycle": {},
+	"restart":   {module: list("conn", "internal/sock"), others: list(xsys)},
 
 	// Programs of the guide, which readers run one by one.
 	"docs/guide/time":   {module: list("timer", "timer/spare")},
