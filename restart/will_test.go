@@ -1,0 +1,174 @@
+package restart
+
+import (
+	"net/netip"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/weir-go/weir/conn"
+	"github.com/weir-go/weir/internal/sock"
+)
+
+func TestWill(t *testing.T) {
+	for _, w := range []will{
+		{1, "TOKEN", nil},
+		{7, "TOKEN", []entry{{"echo", false}, {"echo", false}, {"admin", true}}},
+		{1 << 20, "T", []entry{{strings.Repeat("x", maxName), true}}},
+	} {
+		if got, ok := parseWill(w.String()); !ok || !reflect.DeepEqual(got, w) {
+			t.Errorf("%q is read as %+v, %v", w, got, ok)
+		}
+	}
+	for _, text := range []string{
+		"", "1", "1,1", "2,1,T", "1,-1,T", "1,01,T", "1,1,", "1,1,T,", "1,1,T,+", "1,1,T,a b", "1,1,T,a:b", "1,x,T",
+		"1,99999999999,T", "1,1,T," + strings.Repeat("x", maxName+1), "1,1,T" + strings.Repeat(",a", MaxSockets+1),
+	} {
+		if w, ok := parseWill(text); ok {
+			t.Errorf("%.40q is read as %+v", text, w)
+		}
+	}
+}
+
+func FuzzWill(f *testing.F) {
+	f.Add("1,2,TOKEN,echo,+admin")
+	f.Add("1,0,T")
+	f.Fuzz(func(t *testing.T, text string) {
+		if w, ok := parseWill(text); ok && w.String() != text {
+			t.Errorf("%q is read as %q", text, w)
+		}
+	})
+}
+
+// A variable that a child has inherited from somebody who did not mean it, is
+// nothing: neither its descriptors nor its sockets are touched.
+func TestParentIsNotThere(t *testing.T) {
+	t.Setenv(variable, "1,1,TOKEN,echo")
+	s, err := Begin(Config{})
+	if err != nil || s.Generation() != 0 || s.Stats().Inherited != 0 {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	if _, there := os.LookupEnv(variable); there {
+		t.Error("the variable is passed on")
+	}
+}
+
+func listening(t *testing.T, at conn.Addr) (int, conn.Addr) {
+	t.Helper()
+	fd, err := sock.Listen(sock.Addr(at), sock.ListenConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	is, err := sock.LocalAddr(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fd, conn.Addr(is)
+}
+
+// TestTake: what is asked for is found by its name, unless its address has
+// changed; a service manager's by its address, too.
+func TestTake(t *testing.T) {
+	local := conn.TCP(netip.MustParseAddrPort("127.0.0.1:0"))
+	fd, is := listening(t, local)
+	defer sock.Close(fd)
+	path := conn.Unix(t.TempDir() + "/s")
+	file, _ := listening(t, path)
+	defer sock.Close(file)
+	moved := conn.TCP(netip.AddrPortFrom(is.IP.Addr(), is.IP.Port()^1))
+	for _, test := range []struct {
+		what string
+		have inherited
+		name string
+		at   conn.Addr
+		want bool
+	}{
+		{"by name", inherited{name: "web", fd: fd}, "web", is, true},
+		{"any port", inherited{name: "web", fd: fd}, "web", local, true},
+		{"another name", inherited{name: "web", fd: fd}, "api", is, false},
+		{"another port", inherited{name: "web", fd: fd}, "web", moved, false},
+		{"another address", inherited{name: "web", fd: fd}, "web", conn.TCP(netip.MustParseAddrPort("127.0.0.2:0")), false},
+		{"a path", inherited{name: "web", fd: fd}, "web", path, false},
+		{"the path", inherited{name: "web", fd: file}, "web", path, true},
+		{"another path", inherited{name: "web", fd: file}, "web", conn.Unix(path.Path + "2"), false},
+		{"the manager's name", inherited{name: "web", fd: fd, managed: true}, "web", moved, true},
+		{"the manager's address", inherited{name: "web.socket", fd: fd, managed: true}, "web", is, true},
+		{"neither", inherited{name: "web.socket", fd: fd, managed: true}, "web", moved, false},
+	} {
+		s := &Sockets{inherited: []inherited{test.have}}
+		fds := s.Take(test.name, test.at)
+		if got := len(fds) == 1; got != test.want || len(s.inherited) == len(fds) {
+			t.Errorf("%s: %v, %d left", test.what, fds, len(s.inherited))
+		}
+	}
+}
+
+// TestUnasked: a socket that nobody asks for would have peers wait for ever.
+func TestUnasked(t *testing.T) {
+	fd, is := listening(t, conn.TCP(netip.MustParseAddrPort("127.0.0.1:0")))
+	s := &Sockets{inherited: []inherited{{name: "gone", fd: fd}}}
+	s.idle.L = &s.mu
+	if err := s.Ready(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := sock.Listen(sock.Addr(is), sock.ListenConfig{})
+	if err != nil {
+		t.Fatalf("somebody listens: %v", err)
+	}
+	sock.Close(again)
+}
+
+// fake is a listener that has nothing to hand over.
+type fake struct{ left bool }
+
+func (f *fake) Dups() ([]int, error) { return nil, conn.ErrClosed }
+func (f *fake) Leave()               { f.left = true }
+
+func TestNames(t *testing.T) {
+	s, err := Begin(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Keep("web", &fake{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"", "web", "a b", "a,b", "+a"} {
+		if err := s.Keep(name, &fake{}); err != ErrName {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
+
+// TestBroken: when not even a process can be started, all is as it was.
+func TestBroken(t *testing.T) {
+	s, err := Begin(Config{Path: "/there/is/no/such/program"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Restart(t.Context()); err != ErrEarly {
+		t.Errorf("before it is ready: %v", err)
+	}
+	if err := s.Ready(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Restart(t.Context()); !os.IsNotExist(err) {
+		t.Errorf("without a program: %v", err)
+	}
+	f := &fake{}
+	if err := s.Keep("web", f); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Restart(t.Context()); err == nil || f.left {
+		t.Errorf("with a listener that is closed: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Restart(t.Context()); err != ErrClosed {
+		t.Errorf("after Close: %v", err)
+	}
+	if st := s.Stats(); st != (Stats{Broken: 2, Busy: 1}) {
+		t.Errorf("%+v", st)
+	}
+}
