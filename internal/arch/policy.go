@@ -63,7 +63,7 @@ var may = map[string]row{
 
 	"netconn":    {module: list("bounds", "conn", "timer", "internal/sock", "internal/buf"), others: list(xsys), net: true},
 	"proxyproto": {module: list("conn", "timer")},
-	"metrics":    {module: list("bounds", "conn", "idem", "poller", "saga", "sched", "stream", "timer"), others: list(prometheus), net: true},
+	"metrics":    {module: list("bounds", "breaker", "conn", "idem", "poller", "saga", "sched", "stream", "timer"), others: list(prometheus), net: true},
 
 	"internal/echo":  {module: list("conn", "netconn"), net: true},
 	"internal/drive": {module: list("conn", "poller")},
