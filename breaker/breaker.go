@@ -69,6 +69,9 @@ func (e *OpenError) Error() string {
 	return fmt.Sprintf("breaker: %s has failed too often, next try in %v", e.Destination, e.RetryAfter.Round(time.Millisecond))
 }
 
+// Pushback is RetryAfter, for those who know the error by what it can say.
+func (e *OpenError) Pushback() time.Duration { return e.RetryAfter }
+
 // Is tells that it is an ErrOpen.
 func (e *OpenError) Is(target error) bool { return target == ErrOpen }
 
@@ -99,6 +102,7 @@ type Breakers struct {
 // Stats counts what Breakers have done.
 type Stats struct {
 	Destinations int // remembered
+	Open         int // of them, those that have opened and not closed since
 	Refused      uint64
 	Opened       uint64 // times
 	Forgotten    uint64 // destinations, for others
@@ -240,11 +244,23 @@ func (br *breaker) changed(_ string, from, to gobreaker.State) {
 	}
 }
 
-// Stats returns the counts.
+// troubled reports whether it has opened and not closed since.
+func (br *breaker) troubled() bool {
+	br.mu.Lock()
+	defer br.mu.Unlock()
+	return !br.closed.IsZero()
+}
+
+// Stats returns the counts; it looks at each destination. Any goroutine.
 func (b *Breakers) Stats() Stats {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := b.stats
 	s.Destinations = len(b.all)
+	for e := b.used.Front(); e != nil; e = e.Next() {
+		if e.Value.(*breaker).troubled() {
+			s.Open++
+		}
+	}
 	return s
 }

@@ -54,7 +54,7 @@ func TestOpens(t *testing.T) {
 		if err := b.Do("other", func() error { return nil }); err != nil {
 			t.Error(err)
 		}
-		if s := b.Stats(); s.Opened != 1 || s.Refused != 29 || s.Destinations != 2 {
+		if s := b.Stats(); s.Opened != 1 || s.Open != 1 || s.Refused != 29 || s.Destinations != 2 {
 			t.Errorf("%+v", s)
 		}
 	})
@@ -102,6 +102,9 @@ func TestOpenTimesGrow(t *testing.T) {
 		<-time.After(retryAfter(t, b) + 2)
 		if n := calls(b, 10, nil); n != 10 {
 			t.Errorf("%d let through when probes succeed", n)
+		}
+		if s := b.Stats(); s.Open != 0 {
+			t.Errorf("%d are open", s.Open)
 		}
 		calls(b, 20, errDown)
 		if d := retryAfter(t, b); d > 6*time.Second {

@@ -61,7 +61,7 @@ type StreamClient struct {
 func NewStreamClient(name string, source ClientSource) *StreamClient {
 	const prefix = "weir_stream_client_"
 	label := prometheus.Labels{"client": name}
-	return &StreamClient{source, tabulate(prefix, label, streamFigures), tabulate(prefix, label, clientFigures)}
+	return &StreamClient{source, tabulate(prefix, label, streamFigures), tabulate(prefix, label, clientFigures, targetFigures)}
 }
 
 // Describe implements prometheus.Collector.

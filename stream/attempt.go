@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/weir-go/weir/conn"
@@ -10,8 +11,8 @@ import (
 
 // attempt is a connection that is being made, until its session is ready.
 //
-//	start ─► dial ─► Connect ─► Attach ─► SETTINGS: ready
-//	          └────────┴──────────┴─► failed: the next target, or backoff
+//	launch ─► dial ─► Connect ─► Attach ─► SETTINGS: ready
+//	  └─────────┴────────┴──────────┴─► failed: the next target, or backoff
 type attempt struct {
 	c      *Client
 	target conn.Addr
@@ -20,6 +21,10 @@ type attempt struct {
 	// Guarded by Client.mu.
 	over bool
 	line *line // attached, not ready
+
+	// What the target's breaker is told, once; nil: there is none.
+	done func(error)
+	told atomic.Bool
 }
 
 func (a *attempt) start() {
@@ -67,6 +72,7 @@ func (a *attempt) fail(err error) {
 		return
 	}
 	a.cancel()
+	a.tell(err)
 }
 
 func (a *attempt) finish(err error) bool {
@@ -80,7 +86,7 @@ func (a *attempt) finish(err error) bool {
 	a.over, c.dialing = true, nil
 	c.nums.dialErrors.Add(1)
 	attached := a.line
-	c.inVain(&t, err)
+	c.inVain(&t, err, false)
 	c.schedule(&t)
 	c.checkEnd()
 	c.mu.Unlock()
@@ -91,10 +97,11 @@ func (a *attempt) finish(err error) bool {
 	return true
 }
 
-// inVain counts a connection that came to nothing. After a round of them the
-// client pauses. mu is held.
-func (c *Client) inVain(t *todo, err error) {
-	c.lastErr = err
+// inVain counts a connection that came to nothing or, barred, that was not begun
+// because of a breaker. After a round of them the client pauses. mu is held.
+func (c *Client) inVain(t *todo, err error, barred bool) {
+	c.lastErr, c.lastBarred = err, barred
+	c.barred.add(err, barred)
 	if c.failed++; c.failed%len(c.set.Targets) != 0 {
 		return
 	}
@@ -104,9 +111,16 @@ func (c *Client) inVain(t *todo, err error) {
 	}
 }
 
-// pause begins the backoff. mu is held.
+// pause begins the backoff. A round in which nobody was dialed makes it no
+// longer: the breakers know how long they want to be left alone. mu is held.
 func (c *Client) pause() {
+	all := c.barred
+	c.barred = barred{}
 	if c.closed || c.cooling != nil {
+		return
+	}
+	if all.n == len(c.set.Targets) {
+		c.cooling = time.AfterFunc(all.pause(c.set.Backoff), c.warm)
 		return
 	}
 	c.cooling = time.AfterFunc(c.set.Backoff.delay(c.rounds), c.warm)

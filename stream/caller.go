@@ -7,6 +7,9 @@ import (
 
 // admit opens a stream that the client has placed on this session. On the loop.
 func (s *Session) admit(o *outgoing) {
+	if s.state == running {
+		s.line.attempt.tell(nil)
+	}
 	left := o.timeLeft()
 	switch why := o.cancelled(); {
 	case why != nil:

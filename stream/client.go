@@ -35,23 +35,25 @@ type Client struct {
 	life context.Context // of dials; ends with Close
 	end  context.CancelFunc
 
-	mu       sync.Mutex
-	lines    []*line // that are ready, or were
-	sessions int
-	queue    queue
-	calls    int // that have not ended
-	dialing  *attempt
-	turn     int // index of the next target
-	failed   int // dials in a row that came to nothing
-	rounds   int // in which all targets failed
-	unused   int // connections in a row that left before a stream was opened on them
-	cooling  *time.Timer
-	lastErr  error
-	alive    time.Duration // Keepalive.Time, longer when a server has complained
-	closing  bool          // no new calls
-	closed   bool          // and none at all
-	quiet    chan struct{} // closed when closing and the last call has ended
-	gone     chan struct{} // closed when closed and the last connection has ended
+	mu         sync.Mutex
+	lines      []*line // that are ready, or were
+	sessions   int
+	queue      queue
+	calls      int // that have not ended
+	dialing    *attempt
+	turn       int // index of the next target
+	failed     int // dials in a row that came to nothing
+	rounds     int // in which all targets failed
+	unused     int // connections in a row that left before a stream was opened on them
+	cooling    *time.Timer
+	barred     barred // since the last pause
+	lastErr    error
+	lastBarred bool          // it is a breaker's
+	alive      time.Duration // Keepalive.Time, longer when a server has complained
+	closing    bool          // no new calls
+	closed     bool          // and none at all
+	quiet      chan struct{} // closed when closing and the last call has ended
+	gone       chan struct{} // closed when closed and the last connection has ended
 }
 
 // NewClient makes a Client. It connects when it is called. Its owner ends it

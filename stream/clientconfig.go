@@ -26,6 +26,12 @@ type ClientConfig struct {
 	Backoff     Backoff
 	PingIdle    bool // keepalive for connections without calls, too
 
+	// Breaker is asked before a target is dialed. When it lets nobody through no
+	// dial is begun: the next target has its turn or, when all had, calls fail
+	// with Unavailable, which wraps what the breaker of the last one has said, or
+	// wait (WaitForReady) until it lets one through. nil: nobody is asked.
+	Breaker Breaker
+
 	// Dialer makes the connections. Its Options are theirs.
 	Dialer conn.Dialer
 

@@ -12,6 +12,7 @@ type ClientStats struct {
 
 	Dials      uint64 // connections begun
 	DialErrors uint64 // of them, those that never became ready
+	Barred     uint64 // connections that were not begun: the target's breaker did not let them
 	Connected  uint64 // and those that did
 	Refused    uint64 // streams that a server has not looked at
 	Retries    uint64 // of them, those that were opened again
@@ -20,7 +21,7 @@ type ClientStats struct {
 }
 
 type callCounters struct {
-	dials, dialErrors, connected, refused, retries, goAways, busy atomic.Uint64
+	dials, dialErrors, barred, connected, refused, retries, goAways, busy atomic.Uint64
 }
 
 // Stats returns what has been counted. Any goroutine.
@@ -28,8 +29,9 @@ func (c *Client) Stats() ClientStats {
 	n := &c.nums
 	s := ClientStats{
 		Stats: c.count.stats(&c.held),
-		Dials: n.dials.Load(), DialErrors: n.dialErrors.Load(), Connected: n.connected.Load(),
-		Refused: n.refused.Load(), Retries: n.retries.Load(), GoAways: n.goAways.Load(), Busy: n.busy.Load(),
+		Dials: n.dials.Load(), DialErrors: n.dialErrors.Load(), Barred: n.barred.Load(),
+		Connected: n.connected.Load(),
+		Refused:   n.refused.Load(), Retries: n.retries.Load(), GoAways: n.goAways.Load(), Busy: n.busy.Load(),
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/weir-go/weir/conn"
 	"github.com/weir-go/weir/internal/h2"
 	"github.com/weir-go/weir/timer"
 )
@@ -85,9 +86,13 @@ func (l *line) settings(room int) {
 	}
 	late := first && c.closed // Close has not seen it
 	c.schedule(&t)
+	unwanted := l.n == 0
 	c.mu.Unlock()
 	if first {
 		l.attempt.cancel()
+	}
+	if first && unwanted { // as good as it can be known now
+		l.attempt.tell(nil)
 	}
 	if late {
 		l.sess.Close()
@@ -104,7 +109,7 @@ func (l *line) serves() {
 	c := l.client
 	c.mu.Lock()
 	l.used = true
-	c.failed, c.rounds, c.unused = 0, 0, 0
+	c.failed, c.rounds, c.unused, c.barred = 0, 0, 0, barred{}
 	c.mu.Unlock()
 }
 
@@ -126,13 +131,20 @@ func (l *line) leave() {
 		return
 	}
 	l.leaving = true
+	ready, closed := l.ready, c.closed
 	if l.ready && !l.used && l.n+c.queue.n > 0 {
 		if c.unused++; c.unused > goodbyes {
-			c.inVain(&t, errUnused)
+			c.inVain(&t, errUnused, false)
 		}
 	}
 	c.schedule(&t)
 	c.mu.Unlock()
+	switch {
+	case closed:
+		l.attempt.tell(conn.ErrClosed)
+	case ready: // one that is not will fail
+		l.attempt.tell(errUnused)
+	}
 	c.do(&t)
 }
 

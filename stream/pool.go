@@ -57,7 +57,7 @@ func (c *Client) do(t *todo) {
 		o.perish(t.why)
 	}
 	if t.dial != nil {
-		c.dial(t.dial)
+		c.launch(t.dial)
 	}
 }
 
@@ -119,7 +119,11 @@ func (c *Client) enter(o *outgoing, t *todo) (*line, error) {
 
 // unavailable is what calls end with when no target can be reached.
 func (c *Client) unavailable() *Status {
-	return Statusf(Unavailable, "no connection: %v", c.lastErr)
+	s := Statusf(Unavailable, "no connection: %v", c.lastErr)
+	if c.lastBarred { // other causes stay text: a dial's deadline is not the call's
+		s.cause = c.lastErr
+	}
+	return s
 }
 
 // hasReady reports whether some connection takes calls, if not now.
@@ -187,7 +191,6 @@ func (c *Client) grow(t *todo, wanted bool) {
 	if !wanted || !c.canGrow() || t.dial != nil {
 		return
 	}
-	c.nums.dials.Add(1)
 	a := &attempt{c: c, target: c.set.Targets[c.turn%len(c.set.Targets)]}
 	c.turn++
 	c.dialing = a

@@ -53,6 +53,8 @@ type Status struct {
 	Code    Code
 	Message string
 	Details []byte // an encoded google.rpc.Status for grpc-status-details-bin; nil: none
+
+	cause error // of this end's; nil: none
 }
 
 // Statusf makes a Status with a formatted message.
@@ -67,6 +69,10 @@ func (s *Status) Error() string {
 	}
 	return "stream: " + s.Code.String() + ": " + s.Message
 }
+
+// Unwrap returns what this end has that status for, if that is to be known: what
+// a ClientConfig.Breaker has said.
+func (s *Status) Unwrap() error { return s.cause }
 
 // Is reports whether target is a *Status of the same code, or the context's
 // error that the code stands for.
@@ -101,7 +107,7 @@ func StatusOf(err error) *Status {
 			return statusOK
 		}
 		if wrapped := error(s) != err; wrapped {
-			return &Status{Code: s.Code, Message: err.Error(), Details: s.Details}
+			return &Status{Code: s.Code, Message: err.Error(), Details: s.Details, cause: s.cause}
 		}
 		return s
 	case errors.Is(err, context.Canceled):
