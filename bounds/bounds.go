@@ -120,6 +120,7 @@ type resource struct {
 	out     bool // since the last step
 	entered [States]uint64
 	outs    uint64
+	refused [Classes][States]uint64 // by class, 0 for streams
 }
 
 // gauge is a load that somebody else knows.

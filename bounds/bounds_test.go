@@ -50,13 +50,39 @@ func TestStatesOfDescriptors(t *testing.T) {
 	h.passes(5 * time.Second)
 	wantState(t, b, Normal)
 	s := b.Stats()
-	want := []ResourceStats{{Resource: Descriptors, Load: s.Verdict.Load, Entered: [States]uint64{1, 2, 2, 1}}}
+	want := []ResourceStats{{Resource: Descriptors, Load: s.Verdict.Load, Entered: [States]uint64{1, 2, 2, 1}, Refused: [Classes][States]uint64{
+		0: {Shed: 1}, Client: {Hard: 1}, Server: {Critical: 1, Hard: 1}, Stream: {Critical: 1, Hard: 1}, Other: {Hard: 3}}}}
 	if len(s.Resources) != 1 || s.Resources[0] != want[0] {
 		t.Errorf("%+v, want %+v", s.Resources, want)
 	}
 	if s.Taken != 126 || s.Classes[Stream].Used != 48 || s.Classes[Server] != (ClassStats{Share: 432, Taken: 816, Refused: 2}) ||
 		s.Classes[Other].Refused != 3 || s.StreamsRefused != 1 {
 		t.Errorf("%+v", s)
+	}
+}
+
+// TestShareIsTheReason: who has had his share is told so, whatever else there is
+// too little of.
+func TestShareIsTheReason(t *testing.T) {
+	b, h := byHand(t, Config{}, &kernel{soft: 1024})
+	stop, err := b.Watch(Memory, func() float64 { return 0.86 })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	h.passes(2 * time.Second)
+	take(t, b, Admin, 19) // all of its share
+	take(t, b, Farewell, 9)
+	var r *Refusal
+	if err := b.Take(Farewell); !errors.As(err, &r) || r.Verdict.Resource != Descriptors || r.Verdict.State != Normal {
+		t.Errorf("%v", err)
+	}
+	if err := b.Admit(); !errors.As(err, &r) || r.Verdict.Resource != Memory {
+		t.Errorf("%v", err)
+	}
+	s := b.Stats()
+	if len(s.Resources) != 2 || s.Resources[0].Refused[Farewell][Normal] != 1 || s.Resources[1].Refused[0][Shed] != 1 {
+		t.Errorf("%+v", s.Resources)
 	}
 }
 

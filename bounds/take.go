@@ -6,14 +6,21 @@ package bounds
 func (b *Bounds) Take(c Class) error {
 	c = c.known()
 	b.mu.Lock()
-	if b.verdict.Load().State > c.worst() || !b.fds.may(c) {
+	verdict := b.verdict.Load()
+	open := verdict.State <= c.worst()
+	if open && b.fds.may(c) {
+		b.taken(c)
 		b.mu.Unlock()
-		b.classes[c].refused.Add(1)
-		return b.refusal(c)
+		return nil
 	}
-	b.taken(c)
+	v := *verdict
+	if open { // whatever else there is too little of, it is these
+		v.Resource, v.State, v.Load = Descriptors, b.resources[0].machine.state, b.fds.load(b.fds.inUse())
+	}
+	b.resource(v.Resource).refused[c][v.State]++
 	b.mu.Unlock()
-	return nil
+	b.classes[c].refused.Add(1)
+	return b.refusal(c, v)
 }
 
 // Force counts a descriptor that is open already, whatever there is left.

@@ -29,8 +29,8 @@ var ErrRefused = errors.New("bounds: refused")
 
 // Refusal is why something was not let in. It is an ErrRefused.
 type Refusal struct {
-	Class   Class // of the descriptor; 0: it was a stream
-	Verdict Verdict
+	Class   Class   // of the descriptor; 0: it was a stream
+	Verdict Verdict // why: Resource is what there is too little of, Descriptors also when the class has its share
 
 	// RetryAfter is when trying again makes sense: when the state may be Normal
 	// again and then some time in the ramp, another for each.
@@ -58,7 +58,10 @@ func (b *Bounds) Admit() error {
 	v := b.verdict.Load()
 	if v.Streams < 1 && !b.hasTurn(v.Streams) {
 		b.streams.refused.Add(1)
-		return b.refusal(0)
+		b.mu.Lock()
+		b.resource(v.Resource).refused[0][v.State]++
+		b.mu.Unlock()
+		return b.refusal(0, *v)
 	}
 	b.streams.let.Add(1)
 	return nil
@@ -70,9 +73,8 @@ func (b *Bounds) hasTurn(part float64) bool {
 	return int64(n*part) > int64((n-1)*part)
 }
 
-// refusal is the error for class c, 0 for a stream.
-func (b *Bounds) refusal(c Class) error {
-	v := *b.verdict.Load()
+// refusal is the error for class c, 0 for a stream, by what v says.
+func (b *Bounds) refusal(c Class, v Verdict) error {
 	r := &Refusal{Class: c, Verdict: v, RetryAfter: v.Back}
 	spread := time.Duration((1 - v.Streams) * float64(max(b.cfg.Ramp, 0)))
 	if v.State != Normal || c != 0 {

@@ -20,6 +20,7 @@ type Bounds struct {
 	classes   []*prometheus.Desc
 	resources []*prometheus.Desc
 	entered   *prometheus.Desc
+	refused   *prometheus.Desc
 }
 
 // NewBounds makes a collector of what source has counted. A process has one, so
@@ -37,6 +38,9 @@ func NewBounds(source BoundsSource) *Bounds {
 	}
 	b.entered = prometheus.NewDesc("weir_bounds_entered_total",
 		"Times that a resource came to a state.", []string{"resource", "state"}, nil)
+	b.refused = prometheus.NewDesc("weir_bounds_refused_total",
+		"What was refused for want of a resource: by class of descriptor, or \"call\" for a stream that was not admitted, and by the resource's state then. Absent: none.",
+		[]string{"resource", "class", "state"}, nil)
 	return b
 }
 
@@ -85,7 +89,7 @@ var scarceFigures = []schedFigure[bounds.ResourceStats]{
 
 // Describe implements prometheus.Collector.
 func (b *Bounds) Describe(to chan<- *prometheus.Desc) {
-	for _, all := range [][]*prometheus.Desc{b.figures, b.classes, b.resources, {b.entered}} {
+	for _, all := range [][]*prometheus.Desc{b.figures, b.classes, b.resources, {b.entered, b.refused}} {
 		for _, d := range all {
 			to <- d
 		}
@@ -104,6 +108,22 @@ func (b *Bounds) Collect(to chan<- prometheus.Metric) {
 		show(to, b.resources, scarceFigures, r, string(r.Resource))
 		for state := bounds.Shed; state <= bounds.Hard; state++ {
 			to <- prometheus.MustNewConstMetric(b.entered, count, float64(r.Entered[state]), string(r.Resource), state.String())
+		}
+		b.refusals(to, r)
+	}
+}
+
+// refusals shows those that there were: most of the many sorts never come.
+func (b *Bounds) refusals(to chan<- prometheus.Metric, r *bounds.ResourceStats) {
+	for c := range r.Refused {
+		class := bounds.Class(c).String()
+		if c == 0 {
+			class = "call"
+		}
+		for state, n := range r.Refused[c] {
+			if n > 0 {
+				to <- prometheus.MustNewConstMetric(b.refused, count, float64(n), string(r.Resource), class, bounds.State(state).String())
+			}
 		}
 	}
 }

@@ -23,9 +23,13 @@ func TestEveryFigureOfBoundsIsShown(t *testing.T) {
 	s.Resources = make([]bounds.ResourceStats, 1)
 	s.Resources[0].Resource = bounds.Memory
 	s.Resources[0].Entered = [bounds.States]uint64{0, 501, 502, 503}
+	s.Resources[0].Refused[bounds.Server][bounds.Critical] = 504
+	s.Resources[0].Refused[0][bounds.Shed] = 505
 	s.Resources[0].State, s.Resources[0].Load, s.Verdict.Streams = bounds.Hard, 0.625, 0.375
 	want := []string{" 0.625\n", " 0.375\n", `{resource="memory"} 3` + "\n",
-		`state="shed"} 501`, `state="critical"} 502`, `state="hard"} 503`}
+		`state="shed"} 501`, `state="critical"} 502`, `state="hard"} 503`,
+		`weir_bounds_refused_total{class="server",resource="memory",state="critical"} 504` + "\n",
+		`weir_bounds_refused_total{class="call",resource="memory",state="shed"} 505` + "\n"}
 	const stats = 101
 	numbers := func(v any, from int64) {
 		names := number(v, from)
