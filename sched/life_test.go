@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -138,6 +139,33 @@ func TestLedger(t *testing.T) {
 	}
 	if st := k.Stats(); st.Forgotten != 3 || st.Lines != 6 {
 		t.Errorf("%+v", st)
+	}
+}
+
+// A line is a few words: what a body holds is not kept with it.
+func TestLedgerKeepsNoBody(t *testing.T) {
+	k := newKit(t, sched.Config{})
+	freed := make(chan string, 2)
+	body := func(name string) sched.Body {
+		order := new([1 << 20]byte)
+		runtime.AddCleanup(order, func(name string) { freed <- name }, name)
+		return func(context.Context, sched.Fire) error { order[0]++; return nil }
+	}
+	k.submit(job("once", body("once")))
+	often := k.add(every("often", body("often")))
+	k.pass(time.Second)
+	often.Cancel()
+	k.tells("once", "hand ran")
+	k.tells("often", "1 ran")
+	for end, n := time.After(patience), 0; n < 2; {
+		runtime.GC()
+		select {
+		case <-freed:
+			n++
+		case <-end:
+			t.Fatalf("%d of 2 bodies are let go", n)
+		default:
+		}
 	}
 }
 

@@ -194,7 +194,7 @@ func (s *Scheduler) furnish() error {
 	return err
 }
 
-// specify makes a spec of a Job.
+// specify makes a spec of a Job, without its body.
 func (s *Scheduler) specify(j Job) (*spec, error) {
 	if err := j.settle(); err != nil {
 		return nil, err
@@ -209,6 +209,7 @@ func (s *Scheduler) specify(j Job) (*spec, error) {
 	}
 	x := &spec{Job: j, steady: j.Trigger == nil || steady(j.Trigger), period: grid(j.Trigger), allowed: 1,
 		level: int(j.Priority - Low), asks: j.Durable || j.Guarded, bounded: j.Timeout > 0 || j.Deadline > 0}
+	x.Do = nil // the task has it; a line of the ledger keeps the spec, and not what a body holds
 	if j.Overlap.Policy == Allow {
 		x.allowed = j.Overlap.Most
 	}
@@ -244,7 +245,7 @@ func (s *Scheduler) Add(ctx context.Context, j Job) (*Task, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := s.newRegular(ctx, x)
+	t := s.newRegular(ctx, x, j.Do)
 	prev := s.present(x.steady)
 	var cut Mark
 	if j.Durable {
@@ -300,8 +301,8 @@ func (s *Scheduler) newTask(ctx context.Context, x *spec, do Body) *Task {
 }
 
 // newRegular makes a task that is going to fire more than once.
-func (s *Scheduler) newRegular(ctx context.Context, x *spec) *Task {
-	r := &regular{Task: Task{sched: s, spec: x, do: x.Do, parent: ctx}}
+func (s *Scheduler) newRegular(ctx context.Context, x *spec, do Body) *Task {
+	r := &regular{Task: Task{sched: s, spec: x, do: do, parent: ctx}}
 	r.timer.Init((*taskTimer)(&r.Task))
 	r.run.init()
 	r.live.spare = &r.run
