@@ -61,9 +61,9 @@ var may = map[string]row{
 		others: list(xsys)},
 	"conn/pool.go": {others: list(ants)},
 
-	"netconn":    {module: list("bounds", "conn", "timer", "internal/sock", "internal/buf"), others: list(xsys), net: true},
+	"netconn":    {module: list("bounds", "conn", "proxyproto", "timer", "internal/sock", "internal/buf"), others: list(xsys), net: true},
 	"proxyproto": {module: list("conn", "timer")},
-	"metrics":    {module: list("bounds", "breaker", "conn", "idem", "poller", "saga", "sched", "stream", "timer"), others: list(prometheus), net: true},
+	"metrics":    {module: list("bounds", "breaker", "conn", "idem", "poller", "proxyproto", "saga", "sched", "stream", "timer"), others: list(prometheus), net: true},
 
 	"internal/echo":  {module: list("conn", "netconn"), net: true},
 	"internal/drive": {module: list("conn", "poller")},
@@ -76,7 +76,7 @@ var may = map[string]row{
 		"internal/reflection"), others: list(protobuf), net: true},
 	"internal/reflection": {module: list("stream"), others: list(protobuf)},
 
-	"bench": {module: list("conn", "netconn", "stream", "internal/echo", "internal/drive", "internal/h2",
+	"bench": {module: list("bounds", "conn", "netconn", "stream", "internal/echo", "internal/drive", "internal/h2",
 		"bench/internal/line", "bench/internal/proc", "bench/internal/report",
 		"bench/internal/life", "bench/internal/lateness", "bench/internal/h2c", "bench/internal/news"), net: true},
 	"bench/internal/h2c": {module: list("conn", "internal/drive", "internal/h2", "bench/internal/news"),
