@@ -11,15 +11,8 @@ const (
 	level = prometheus.GaugeValue   // as it is now
 )
 
-// figure is one number of the whole runtime. Rows of one name follow each
-// other, and each has another reason.
-type figure struct {
-	kind   prometheus.ValueType
-	name   string
-	reason string // "" for a figure that isn't split by reason
-	help   string
-	read   func(*conn.Stats) float64
-}
+// figure is one number of the whole runtime.
+type figure = reasonFigure[conn.Stats]
 
 var figures = []figure{
 	{level, "connections", "", "Connections open now.",

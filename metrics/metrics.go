@@ -10,7 +10,8 @@
 //
 // A timer.Clock has a collector likewise, NewClock, and a sched.Scheduler,
 // NewSched; what is of package stream has NewStreamServer, NewStreamClient and
-// NewTopic.
+// NewTopic. What a process may hold has NewBounds, who comes in at its doors
+// NewGuard and NewProxy.
 //
 // The runtime's name becomes the label "runtime", so that one process may show
 // several. Figures of a single loop are labelled "loop" as well. The tables in
@@ -37,7 +38,7 @@ type Runtime struct {
 	source Source
 
 	// One for each row of the tables, in their order.
-	figures    []*prometheus.Desc
+	figures    reasons[conn.Stats]
 	numbers    []*prometheus.Desc
 	histograms []*prometheus.Desc
 }
@@ -45,20 +46,8 @@ type Runtime struct {
 // NewRuntime makes a collector that labels everything it reads from source
 // with runtime=name. Within a registry a name can be registered once.
 func NewRuntime(name string, source Source) *Runtime {
-	r := &Runtime{source: source}
 	label := prometheus.Labels{"runtime": name}
-	var last figure
-	for _, f := range figures {
-		if f.help == "" {
-			f.help = last.help // the next reason of the same figure
-		}
-		last = f
-		var by []string
-		if f.reason != "" {
-			by = []string{"reason"}
-		}
-		r.figures = append(r.figures, prometheus.NewDesc("weir_"+f.name, f.help, by, label))
-	}
+	r := &Runtime{source: source, figures: describe(figures, label)}
 	for _, f := range loopFigures {
 		r.numbers = append(r.numbers, prometheus.NewDesc("weir_loop_"+f.name, f.help, []string{"loop"}, label))
 	}
@@ -70,9 +59,10 @@ func NewRuntime(name string, source Source) *Runtime {
 
 // Describe implements prometheus.Collector.
 func (r *Runtime) Describe(to chan<- *prometheus.Desc) {
-	for _, descs := range [][]*prometheus.Desc{r.figures, r.numbers, r.histograms} {
+	r.figures.describe(to)
+	for _, descs := range [][]*prometheus.Desc{r.numbers, r.histograms} {
 		for _, d := range descs {
-			to <- d // a figure's reasons repeat it, which registries allow
+			to <- d
 		}
 	}
 }
@@ -80,13 +70,7 @@ func (r *Runtime) Describe(to chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (r *Runtime) Collect(to chan<- prometheus.Metric) {
 	stats := r.source.Stats()
-	for i, f := range figures {
-		var reason []string
-		if f.reason != "" {
-			reason = []string{f.reason}
-		}
-		to <- prometheus.MustNewConstMetric(r.figures[i], f.kind, f.read(&stats), reason...)
-	}
+	r.figures.collect(to, &stats)
 	for i := range stats.Loops {
 		r.collectLoop(to, &stats.Loops[i], strconv.Itoa(i))
 	}

@@ -1,0 +1,100 @@
+package metrics
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/weir-go/weir/bounds"
+	"github.com/weir-go/weir/proxyproto"
+)
+
+// GuardSource is what a Guard collector reads; *bounds.Guard is one. Stats must be
+// safe to call from any goroutine.
+type GuardSource interface {
+	Stats() bounds.GuardStats
+}
+
+// ProxySource is what a Proxy collector reads; *proxyproto.Counters is one. Stats
+// must be safe to call from any goroutine.
+type ProxySource interface {
+	Stats() proxyproto.Stats
+}
+
+// Guard is a prometheus.Collector over who was let in at a door. It may be scraped
+// from any goroutine.
+type Guard struct {
+	source  GuardSource
+	figures reasons[bounds.GuardStats]
+}
+
+// Proxy is a prometheus.Collector over the PROXY headers that were read, and those
+// that were not. It may be scraped from any goroutine.
+type Proxy struct {
+	source  ProxySource
+	figures reasons[proxyproto.Stats]
+}
+
+// NewGuard makes a collector that labels what it reads from source with guard=name.
+// Within a registry a name can be registered once.
+func NewGuard(name string, source GuardSource) *Guard {
+	return &Guard{source, describe(guardFigures, prometheus.Labels{"guard": name})}
+}
+
+// NewProxy makes a collector that labels what it reads from source with proxy=name.
+// Within a registry a name can be registered once.
+func NewProxy(name string, source ProxySource) *Proxy {
+	return &Proxy{source, describe(proxyFigures, prometheus.Labels{"proxy": name})}
+}
+
+var guardFigures = []reasonFigure[bounds.GuardStats]{
+	{level, "guard_sources", "", "Sources that are remembered: those with connections, and those who came lately.",
+		func(s *bounds.GuardStats) float64 { return float64(s.Sources) }},
+	{count, "guard_let_in_total", "", "Connections let in, those of proxies not among them.",
+		func(s *bounds.GuardStats) float64 { return float64(s.Let) }},
+	{count, "guard_proxies_total", "", "Connections of proxies, let in until they say for whom they speak.",
+		func(s *bounds.GuardStats) float64 { return float64(s.Proxies) }},
+	{count, "guard_unwatched_total", "", "Connections let in without a look at their source, for there was no room to remember it.",
+		func(s *bounds.GuardStats) float64 { return float64(s.Unwatched) }},
+	{count, "guard_refused_total", "denied", "Connections not let in, by reason: the address, too many open or new from one source, too many new from all.",
+		func(s *bounds.GuardStats) float64 { return float64(s.Denied) }},
+	{count, "guard_refused_total", "connections", "",
+		func(s *bounds.GuardStats) float64 { return float64(s.Conns) }},
+	{count, "guard_refused_total", "rate", "",
+		func(s *bounds.GuardStats) float64 { return float64(s.Rate) }},
+	{count, "guard_refused_total", "crowd", "",
+		func(s *bounds.GuardStats) float64 { return float64(s.Crowd) }},
+}
+
+var proxyFigures = []reasonFigure[proxyproto.Stats]{
+	{count, "proxy_untrusted_total", "", "Connections of peers that are no proxies, passed on without a look for a header.",
+		func(s *proxyproto.Stats) float64 { return float64(s.Untrusted) }},
+	{count, "proxy_headers_total", "v1", "Headers read, by kind: those that name a client by version, and those that name none.",
+		func(s *proxyproto.Stats) float64 { return float64(s.V1) }},
+	{count, "proxy_headers_total", "v2", "",
+		func(s *proxyproto.Stats) float64 { return float64(s.V2) }},
+	{count, "proxy_headers_total", "nameless", "",
+		func(s *proxyproto.Stats) float64 { return float64(s.Nameless) }},
+	{count, "proxy_refused_total", "malformed", "Connections of proxies that were ended, by reason: no header, not in time, or a client whom the guard does not let in.",
+		func(s *proxyproto.Stats) float64 { return float64(s.Malformed) }},
+	{count, "proxy_refused_total", "late", "",
+		func(s *proxyproto.Stats) float64 { return float64(s.Late) }},
+	{count, "proxy_refused_total", "guard", "",
+		func(s *proxyproto.Stats) float64 { return float64(s.Refused) }},
+}
+
+// Describe implements prometheus.Collector.
+func (g *Guard) Describe(to chan<- *prometheus.Desc) { g.figures.describe(to) }
+
+// Collect implements prometheus.Collector.
+func (g *Guard) Collect(to chan<- prometheus.Metric) {
+	s := g.source.Stats()
+	g.figures.collect(to, &s)
+}
+
+// Describe implements prometheus.Collector.
+func (p *Proxy) Describe(to chan<- *prometheus.Desc) { p.figures.describe(to) }
+
+// Collect implements prometheus.Collector.
+func (p *Proxy) Collect(to chan<- prometheus.Metric) {
+	s := p.source.Stats()
+	p.figures.collect(to, &s)
+}
