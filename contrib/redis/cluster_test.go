@@ -33,19 +33,32 @@ func TestReplicas(t *testing.T) {
 	idemtest.TestStore(t, func(*testing.T) idem.Store { return sure })
 
 	s := open(t, primary.Addr, redis.Config{Replicas: 1, ReplicaTimeout: 50 * time.Millisecond})
-	c := &idem.Client{Store: s, Patience: time.Second}
 	replica.Stop()
-	_, err := c.Do(bg, key, nil, redo, never(t))
-	check(t, errors.Is(err, idem.ErrUnavailable) && errors.Is(err, redis.ErrReplicas), "without a replica", err)
+	tooFew(t, s, key)
 	replica.Resume()
-	c.Patience = patience
-	_, err = c.Do(bg, key, nil, idem.Policy{Unknown: idem.Redo(), Wait: true}, result("x"))
+	_, err := client(s).Do(bg, key, nil, idem.Policy{Unknown: idem.Redo(), Wait: true}, result("x"))
 	check(t, err == nil, "with it again", err)
 	two := open(t, primary.Addr, redis.Config{Replicas: 2, ReplicaTimeout: 20 * time.Millisecond})
 	other := key
 	other.ID = "another"
-	_, err = (&idem.Client{Store: two, Patience: time.Second}).Do(bg, other, nil, redo, never(t))
-	check(t, errors.Is(err, redis.ErrReplicas), "two of one", err)
+	tooFew(t, two, other)
+}
+
+// tooFew asks a few times for a key of which too few replicas hear.
+func tooFew(t *testing.T, s *redis.Store, key idem.Key) {
+	t.Helper()
+	c := client(s)
+	ctx, leave := context.WithCancel(bg)
+	defer leave()
+	done := make(chan error, 1)
+	go func() {
+		_, err := c.Do(ctx, key, nil, redo, never(t))
+		done <- err
+	}()
+	until(t, "it was asked again", func() bool { return c.Stats().Resent > 2 })
+	leave()
+	err := <-done
+	check(t, errors.Is(err, idem.ErrUnavailable) && errors.Is(err, redis.ErrReplicas), "too few replicas", err)
 }
 
 // TestPromotion: what was acknowledged with a replica is there when that takes
@@ -60,7 +73,7 @@ func TestPromotion(t *testing.T) {
 			if replicas == 0 {
 				p.set(func(bool, []byte) verdict { return verdict{} })
 			}
-			before := &idem.Client{Store: open(t, primary.Addr, redis.Config{Replicas: replicas})}
+			before := client(open(t, primary.Addr, redis.Config{Replicas: replicas, ReplicaTimeout: patience / 2}))
 			after := promoted(t, before, primary, replica)
 			s := after.Stats()
 			t.Logf("%d of 100 done a second time", s.Ran)
@@ -83,7 +96,7 @@ func promoted(t *testing.T, c *idem.Client, primary, replica *server) *idem.Clie
 	all(c)
 	primary.Kill()
 	replica.do(t, "REPLICAOF", "NO", "ONE")
-	c = &idem.Client{Store: open(t, replica.Addr, redis.Config{})}
+	c = client(open(t, replica.Addr, redis.Config{}))
 	all(c)
 	return c
 }
@@ -92,7 +105,7 @@ func promoted(t *testing.T, c *idem.Client, primary, replica *server) *idem.Clie
 func startCluster(t *testing.T) (nodes [2]*server) {
 	t.Helper()
 	for i := range nodes {
-		nodes[i] = startServer(t, "--cluster-enabled", "yes", "--cluster-config-file", "nodes", "--cluster-node-timeout", "5000")
+		nodes[i] = startServer(t, "--cluster-enabled", "yes", "--cluster-config-file", "nodes", "--cluster-node-timeout", "30000")
 	}
 	nodes[0].do(t, "CLUSTER", "ADDSLOTSRANGE", 0, 8191)
 	nodes[1].do(t, "CLUSTER", "ADDSLOTSRANGE", 8192, 16383)
@@ -114,7 +127,7 @@ func TestCluster(t *testing.T) {
 	nodes := startCluster(t)
 	s := open(t, nodes[0].Addr, redis.Config{Cluster: true})
 	idemtest.TestStore(t, func(*testing.T) idem.Store { return s })
-	c := &idem.Client{Store: open(t, nodes[0].Addr, redis.Config{Cluster: true}), Patience: patience}
+	c := client(open(t, nodes[0].Addr, redis.Config{Cluster: true}))
 	name, _ := key.Name()
 	slot := nodes[0].do(t, "CLUSTER", "KEYSLOT", name).(int64)
 	from, to := nodes[slot/8192], nodes[1-slot/8192]
@@ -124,7 +137,7 @@ func TestCluster(t *testing.T) {
 		to.do(t, "CLUSTER", "SETSLOT", slot, "IMPORTING", fromID)
 		from.do(t, "CLUSTER", "SETSLOT", slot, "MIGRATING", toID)
 		ok(t, a.Mark(ctx, []byte("still here")))
-		from.do(t, "MIGRATE", host, port, name, 0, 5000)
+		from.do(t, "MIGRATE", host, port, name, 0, 30000)
 		ok(t, a.Mark(ctx, []byte("asked over there"))) // ASK
 		for _, n := range []*server{to, from} {
 			n.do(t, "CLUSTER", "SETSLOT", slot, "NODE", toID)

@@ -49,7 +49,7 @@ func openShop(dir string, store idem.Store, point func()) (*shop, error) {
 			Retry: saga.Retry{Tries: 50, First: time.Millisecond, Most: 50 * time.Millisecond}}
 		order.Steps = append(order.Steps, saga.Step{Name: name, Do: call, Undo: call})
 	}
-	s.Runner, err = saga.NewRunner(saga.Config{Log: s.log, Lease: 100 * time.Millisecond, Definitions: []*saga.Definition{order},
+	s.Runner, err = saga.NewRunner(saga.Config{Log: s.log, Lease: 100 * time.Millisecond, Write: patience, Definitions: []*saga.Definition{order},
 		Idem: &idem.Client{Store: &pointed{store, point}, Patience: patience}})
 	return s, err
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/weir-go/weir/conn"
 	"github.com/weir-go/weir/contrib/redis"
+	"github.com/weir-go/weir/idem"
 	"github.com/weir-go/weir/internal/await"
 	"github.com/weir-go/weir/internal/redistest"
 )
@@ -64,12 +65,18 @@ func open(t testing.TB, addr string, cfg redis.Config) *redis.Store {
 		cfg.Runtime = runtime(t)
 	}
 	cfg.Addrs = []string{addr}
+	cfg.Timeout = patience // idem.Client.Try is shorter where that matters
 	ctx, cancel := context.WithTimeout(bg, patience)
 	defer cancel()
 	s, err := redis.Open(ctx, cfg)
 	ok(t, err)
 	t.Cleanup(func() { s.Close() })
 	return s
+}
+
+// client asks nothing again for no other reason than that the machine is slow.
+func client(s idem.Store) *idem.Client {
+	return &idem.Client{Store: s, Try: patience, Patience: patience}
 }
 
 func ok(t testing.TB, err error) {

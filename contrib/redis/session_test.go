@@ -189,18 +189,35 @@ func TestSilence(t *testing.T) {
 	p.gets(next, "next")
 }
 
+// timeUp is a context whose time is up when the test says so.
+type timeUp struct {
+	context.Context
+	is chan struct{}
+}
+
+func (c timeUp) Done() <-chan struct{} { return c.is }
+
+func (c timeUp) Err() error {
+	select {
+	case <-c.is:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
 // TestHeardMeanwhile: a server that is slow, but says something, is not left.
 func TestHeardMeanwhile(t *testing.T) {
 	p, s := startPuppet(t, Config{})
 	first := askFor(t.Context(), s, "first")
 	p.accept()
 	p.hear("first")
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-	defer cancel()
-	second := askFor(ctx, s, "second")
+	hasty := timeUp{t.Context(), make(chan struct{})}
+	second := askFor(hasty, s, "second")
 	p.hear("second")
 	p.say("+first\r\n")
 	p.gets(first, "first")
+	close(hasty.is)
 	p.fails(second, context.DeadlineExceeded)
 	third := askFor(t.Context(), s, "third")
 	p.hear("third")

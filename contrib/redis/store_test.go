@@ -33,7 +33,7 @@ func TestStore(t *testing.T) {
 // again, once each, and only when it says so.
 func TestScriptsFlushed(t *testing.T) {
 	srv := startServer(t)
-	c := &idem.Client{Store: open(t, srv.Addr, redis.Config{})}
+	c := client(open(t, srv.Addr, redis.Config{}))
 	key := idem.Key{Operation: "a", ID: "b"}
 	for round := 1; round <= 3; round++ {
 		for range 20 {
@@ -57,13 +57,13 @@ func TestOpenRefuses(t *testing.T) {
 	}
 	srv := startServer(t, "--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru")
 	rt := runtime(t)
-	_, err := redis.Open(bg, redis.Config{Runtime: rt, Addrs: []string{srv.Addr}})
+	_, err := redis.Open(bg, redis.Config{Runtime: rt, Addrs: []string{srv.Addr}, Timeout: patience})
 	check(t, errors.Is(err, redis.ErrEviction), "a server that evicts", err)
 	until(t, "its connections are closed", func() bool { return rt.Stats().Conns == 0 })
 	srv.do(t, "CONFIG", "SET", "maxmemory-policy", "noeviction")
 	open(t, srv.Addr, redis.Config{})
 	srv.do(t, "CONFIG", "SET", "requirepass", "secret")
-	_, err = redis.Open(bg, redis.Config{Runtime: rt, Addrs: []string{srv.Addr}})
+	_, err = redis.Open(bg, redis.Config{Runtime: rt, Addrs: []string{srv.Addr}, Timeout: patience})
 	check(t, err != nil, "without the password", err)
 	open(t, srv.Addr, redis.Config{Password: "secret", DB: 3})
 }
@@ -113,7 +113,7 @@ var _ goredis.Error = sent("")
 // TestFullServer: no memory for another record is no record, and no run.
 func TestFullServer(t *testing.T) {
 	srv := startServer(t)
-	c := &idem.Client{Store: open(t, srv.Addr, redis.Config{})}
+	c := client(open(t, srv.Addr, redis.Config{}))
 	srv.do(t, "CONFIG", "SET", "maxmemory", "1")
 	_, err := c.Do(bg, key, nil, redo, never(t))
 	check(t, errors.Is(err, idem.ErrFull), "error", err)
@@ -125,7 +125,7 @@ func TestFullServer(t *testing.T) {
 // TestReadOnly: a server that is a replica for a while is waited for.
 func TestReadOnly(t *testing.T) {
 	srv := startServer(t)
-	c := &idem.Client{Store: open(t, srv.Addr, redis.Config{}), Patience: patience}
+	c := client(open(t, srv.Addr, redis.Config{}))
 	srv.do(t, "REPLICAOF", "127.0.0.1", "1")
 	done := make(chan error, 1)
 	go func() {
@@ -144,7 +144,7 @@ func TestForeignKey(t *testing.T) {
 	name, err := key.Name()
 	ok(t, err)
 	srv.do(t, "SET", name, "somebody's")
-	_, err = (&idem.Client{Store: s}).Do(bg, key, nil, redo, never(t))
+	_, err = client(s).Do(bg, key, nil, redo, never(t))
 	check(t, errors.Is(err, idem.ErrRefused), "error", err)
 	check(t, srv.do(t, "GET", name) == "somebody's", "value", nil)
 }

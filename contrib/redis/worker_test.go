@@ -62,12 +62,12 @@ func work(place, addr string, to sink) {
 	}
 	rt, err := conn.Start(conn.Config{})
 	must(err)
-	s, err := redis.Open(bg, redis.Config{Runtime: rt, Addrs: []string{addr}})
+	s, err := redis.Open(bg, redis.Config{Runtime: rt, Addrs: []string{addr}, Timeout: patience})
 	must(err)
-	c := &idem.Client{Store: &ending{s, func() { at("before the end is told") }}}
+	c := client(&ending{s, func() { at("before the end is told") }})
 	_, err = c.Do(bg, key, nil, brief(idem.Redo()), func(ctx context.Context, a *idem.Attempt) ([]byte, error) {
 		at("before the mark")
-		must(a.Mark(ctx, []byte("charging")))
+		must(a.Mark(context.WithoutCancel(ctx), []byte("charging"))) // though the lease is over: nobody else is there
 		at("before the effect")
 		fmt.Println("fenced", ctx.Err() != nil)
 		fmt.Println("effect", to.effect(a.Fence)) // even so: it is the sink's to refuse
@@ -169,7 +169,7 @@ func takeOver(t *testing.T, srv *server, to sink, name string, want int) {
 			}
 			return idem.NotApplied(), nil
 		})}[name]
-	c := &idem.Client{Store: open(t, srv.Addr, redis.Config{})}
+	c := client(open(t, srv.Addr, redis.Config{}))
 	for range 2 { // the second time it is settled
 		r, err := c.Do(bg, key, nil, brief(choice), func(_ context.Context, a *idem.Attempt) ([]byte, error) {
 			check(t, a.Taken && a.Number == 2, "attempt", a)
@@ -201,7 +201,7 @@ func TestWorkerStops(t *testing.T) {
 	if !in.Scan() || in.Text() != "stopping" {
 		t.Fatalf("the worker says %q", in.Text())
 	}
-	c := &idem.Client{Store: open(t, srv.Addr, redis.Config{})}
+	c := client(open(t, srv.Addr, redis.Config{}))
 	r, err := c.Do(bg, key, nil, brief(idem.Redo()), func(_ context.Context, a *idem.Attempt) ([]byte, error) {
 		check(t, a.Taken && string(a.Step) == "charging", "attempt", a)
 		return []byte("by the next"), to.effect(a.Fence)
