@@ -30,8 +30,9 @@ func (c *Conn) ready(l *loop, r poller.Ready) {
 	if c.flags&(readable|gone) == readable {
 		l.fill(c)
 	}
-	// A reset is seen even when nobody reads.
-	if r.Has(poller.Failed) && c.flags&gone == 0 {
+	// A reset is seen even when nobody reads. After a Block it is the reader's to
+	// find, and the descriptor his to close.
+	if r.Has(poller.Failed) && c.flags&gone == 0 && c.block == nil {
 		c.failed(l)
 	}
 }
