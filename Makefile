@@ -6,6 +6,9 @@ PLATFORMS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 \
 NESTED    = $(dir $(wildcard contrib/*/go.mod bench/*/go.mod))
 nested    = @set -e; for m in $(NESTED); do echo "$$m: $(1)"; (cd $$m && $(1)); done
 
+# Tests whose system calls fail as they will have it, for which there is a build tag.
+SHIM = Sequences|BlockAfterLoss
+
 # Commands that tests need, as COMMAND:PACKAGE where Debian's package has another name.
 NEEDS     = redis-server strace promtool:prometheus node:nodejs npm nghttp:nghttp2-client
 
@@ -16,6 +19,7 @@ test: format # this platform: format, vet, and the tests of each module
 	go vet ./...
 	@set -e; for f in docs/guide/*/*.go; do go vet $$f; done
 	go test -timeout 5m ./...
+	go test -tags faults -run '$(SHIM)' -timeout 5m ./internal/faults
 	$(call nested,go build -o /dev/null ./... && go vet ./... && go test -timeout 5m ./...)
 
 check: format # vet for each platform. From nothing each costs half a minute on two
@@ -29,6 +33,7 @@ format:
 race: # the same tests under the race detector, which needs a C compiler
 	@internal/ci/need.sh gcc $(NEEDS)
 	CGO_ENABLED=1 go test -race -timeout 10m ./...
+	CGO_ENABLED=1 go test -race -tags faults -run '$(SHIM)' -timeout 10m ./internal/faults
 	$(call nested,CGO_ENABLED=1 go test -race -timeout 10m ./...)
 
 fuzz: # each fuzz target for FUZZTIME; an input that fails is left in testdata/fuzz
@@ -40,6 +45,7 @@ judges: # those of make test who are others' programs; here none may be missing
 
 faults: # the fault suite as long as its figures need; make test has a short form
 	WEIR_FAULTS=long go test -count 1 -timeout 15m -v ./internal/faults
+	WEIR_FAULTS=long go test -tags faults -run '$(SHIM)' -count 1 -timeout 15m -v ./internal/faults
 
 bench: # this runtime against package net; see go run ./bench -h
 	go run ./bench $(ARGS)
