@@ -14,6 +14,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/weir-go/weir/idem"
 	"github.com/weir-go/weir/idem/boltstore"
@@ -148,7 +149,7 @@ func workAndDie(path, place string) {
 	}
 	s, err := boltstore.Open(boltstore.Config{Path: path})
 	must(err)
-	c := &idem.Client{Store: dyingAtTheEnd{s, func() { die("before the end is told") }}}
+	c := patient(dyingAtTheEnd{s, func() { die("before the end is told") }})
 	c.Do(bg, order, nil, idem.Policy{Unknown: idem.Redo()}, func(ctx context.Context, a *idem.Attempt) ([]byte, error) {
 		die("before the mark")
 		must(a.Mark(ctx, []byte("charging")))
@@ -158,6 +159,11 @@ func workAndDie(path, place string) {
 		return []byte("charged"), nil
 	})
 	panic("alive")
+}
+
+// patient is with a slow disk: nothing is given up.
+func patient(s idem.Store) *idem.Client {
+	return &idem.Client{Store: s, Try: time.Minute, Patience: time.Minute}
 }
 
 type dyingAtTheEnd struct {
@@ -214,7 +220,7 @@ func TestWorkerDies(t *testing.T) {
 
 func takeOver(t *testing.T, path, choice string, before int) {
 	s := open(t, boltstore.Config{Path: path})
-	c := &idem.Client{Store: s}
+	c := patient(s)
 	policy := map[string]idem.Choice{"redo": idem.Redo(), "halt": idem.Halt(),
 		"reconcile": idem.Reconcile(func(_ context.Context, a *idem.Attempt) (idem.Finding, error) {
 			if before > 0 {

@@ -31,7 +31,7 @@ func linearizes(r *room) {
 			})
 		}
 		wg.Wait()
-		switch porcupine.CheckOperationsTimeout(recordModel, h.operations, patience/2) {
+		switch porcupine.CheckOperationsTimeout(recordModel, h.operations, patience/8) {
 		case porcupine.Illegal:
 			for _, o := range h.operations {
 				r.Logf("%d: %9d to %9d  %s", o.ClientId, o.Call, o.Return, recordModel.DescribeOperation(o.Input, o.Output))

@@ -20,8 +20,9 @@ import (
 	"github.com/weir-go/weir/idem"
 )
 
-// patience bounds waits that end soon unless something is broken.
-const patience = 30 * time.Second
+// patience bounds a test: some make a thousand changes one after the other, each
+// of which may wait for a disk.
+const patience = 2 * time.Minute
 
 // TestStore runs the suite. open returns a store for one test, which may be the
 // same each time: every test uses names that no other does.

@@ -34,6 +34,9 @@ func TestMain(m *testing.M) {
 	leak.Main(m)
 }
 
+// patience is with a slow disk: no write and no call is given up.
+const patience = time.Minute
+
 // shop is where orders are sagas. Its effects are lines of a file.
 type shop struct {
 	dir   string
@@ -53,14 +56,15 @@ func newShop(dir string, point func()) (s *shop, err error) {
 	}
 	d := &saga.Definition{Name: "order"}
 	for _, name := range []string{"stock", "coupon", "logistics"} {
-		call := saga.Call{Run: s.effect, Unknown: saga.Reconcile(s.look), Retry: saga.Retry{First: 1, Most: 1}}
+		call := saga.Call{Run: s.effect, Unknown: saga.Reconcile(s.look), Retry: saga.Retry{First: 1, Most: 1}, Timeout: patience}
 		d.Steps = append(d.Steps, saga.Step{Name: name, Do: call, Undo: call})
 	}
 	var log saga.Log = s.log
 	if os.Getenv("BOLTLOG_EARLY") != "" {
 		log = early{s.log}
 	}
-	s.Runner, err = saga.NewRunner(saga.Config{Log: points{log, point}, Idem: &idem.Client{Store: s.store},
+	s.Runner, err = saga.NewRunner(saga.Config{Log: points{log, point}, Write: patience,
+		Idem:        &idem.Client{Store: s.store, Try: patience, Patience: patience},
 		Definitions: []*saga.Definition{d}})
 	return s, err
 }
@@ -170,7 +174,7 @@ func child(t *testing.T, dir, id string, die int) *exec.Cmd {
 // became of the IDs; of those that were never begun nothing.
 func recovered(t *testing.T, dir string, ids ...string) map[string]saga.State {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	s, err := newShop(dir, func() {})
 	ok(t, err)

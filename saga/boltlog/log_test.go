@@ -117,7 +117,7 @@ func TestManyAtOnce(t *testing.T) {
 
 func runner(t testing.TB, l saga.Log) *saga.Runner {
 	call := saga.Call{Unknown: saga.Redo(), Run: func(_ context.Context, a *saga.Attempt) ([]byte, error) { return []byte(a.ID), nil }}
-	r, err := saga.NewRunner(saga.Config{Log: l, Idem: &idem.Client{Store: new(idem.Memory)},
+	r, err := saga.NewRunner(saga.Config{Log: l, Idem: &idem.Client{Store: new(idem.Memory)}, Write: patience,
 		Definitions: []*saga.Definition{{Name: "d", Steps: []saga.Step{{Name: "a", Do: call}, {Name: "b", Do: call}}}}})
 	ok(t, err)
 	t.Cleanup(func() { ok(t, r.Close(context.Background())) })
