@@ -82,6 +82,7 @@ func (j *job) hold(ctx context.Context, g Grant, sent time.Time) (Reply, error) 
 			} else {
 				j.giveUp(h)
 			}
+			c.unavailable.Add(1)
 			return Reply{}, j.error(ErrUnavailable, g, err)
 		}
 	}
@@ -115,6 +116,7 @@ func (j *job) decide(l *lease, h Hold, a *Attempt, g Grant) (reply Reply, over b
 	returned = true
 	switch {
 	case err != nil:
+		j.client.unknown.Add(1)
 		l.stop()
 		j.giveUp(h)
 		return Reply{}, true, j.error(ErrUnknown, g, err)
@@ -171,6 +173,7 @@ func (j *job) run(l *lease, h Hold, a *Attempt, g Grant) (Reply, error) {
 		}
 		return Reply{}, err
 	case errors.As(err, &again):
+		c.released.Add(1)
 		l.stop()
 		j.letGo(h)
 		if err == error(again) {
@@ -224,7 +227,6 @@ func (j *job) suspect(counter *atomic.Uint64) {
 // has it by now, because an answer was lost, is all right then.
 func (j *job) letGo(h Hold) {
 	c := j.client
-	c.released.Add(1)
 	f := Final{State: Released, Retain: j.claim.Retain, Print: j.claim.Print}
 	_, _, err := ask(context.Background(), c, func(ctx context.Context) (Verdict, error) {
 		return c.Store.Finish(ctx, j.name, h, f)

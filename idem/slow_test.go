@@ -41,6 +41,25 @@ func TestSlowGrant(t *testing.T) {
 	}
 }
 
+// TestSlowGrantThatCannotBeRenewed: fn is not run, and the key is free.
+func TestSlowGrantThatCannotBeRenewed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &faulty{Store: new(idem.Memory)}
+		c := &idem.Client{Store: &slowStore{faulty: f, delay: 5 * time.Second}, Try: time.Minute, Patience: time.Minute}
+		f.set(func(call string) (bool, bool) { return call != "renew", call != "renew" })
+		_, err := c.Do(bg, key, nil, redo, never(t))
+		check(t, errors.Is(err, idem.ErrUnavailable) && errors.Is(err, errCut), "error", err)
+		s := c.Stats()
+		check(t, s.Unavailable == 1 && s.Released == 0 && s.Abandoned == 0, "stats", s)
+		f.set(nil)
+		_, err = c.Do(bg, key, nil, redo, func(_ context.Context, a *idem.Attempt) ([]byte, error) {
+			check(t, !a.Taken && a.Number == 1, "attempt", a)
+			return nil, nil
+		})
+		check(t, err == nil, "the next", err)
+	})
+}
+
 // slowStore answers its first Begin late.
 type slowStore struct {
 	*faulty

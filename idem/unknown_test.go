@@ -65,6 +65,11 @@ func TestUnknown(t *testing.T) {
 			check(t, errors.Is(err, test.want), "error", err)
 			check(t, string(r.Result) == test.result && r.Replayed == test.replayed, "reply", r)
 			check(t, c.Stats().Ran-before == test.runs, "runs", c.Stats())
+			given := uint64(1) // to the one that died
+			if errors.Is(err, idem.ErrUnknown) {
+				given++
+			}
+			check(t, c.Stats().Unknown == given, "ErrUnknown given", c.Stats())
 			rec, err := c.Lookup(bg, key)
 			check(t, err == nil && rec.State == test.then, "record", rec)
 			if rec.State == idem.Running { // given up, not kept until the lease ends
