@@ -12,6 +12,7 @@ import (
 	"io"
 	"os/exec"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -28,6 +29,8 @@ type Proc struct {
 	in    io.WriteCloser
 	lines chan string // closed at the end of its output
 	words errorTail
+	ended sync.Once
+	code  error // of the process, once it has ended
 }
 
 // Start runs cmd held on one core (all its threads, from the first instruction on), or anywhere when core is -1.
@@ -72,7 +75,8 @@ func (p *Proc) Line(patience time.Duration) (string, error) {
 	defer late.Stop()
 	select {
 	case s, ok := <-p.lines:
-		if !ok {
+		if !ok { // nothing more is said: then it ends, and has said its last words
+			p.wait(patience)
 			return "", p.explain(ErrEnded)
 		}
 		return s, nil
@@ -101,14 +105,22 @@ func (p *Proc) Ask(word string, patience time.Duration) (string, error) {
 // failure by its exit code gives an error with its last words.
 func (p *Proc) Stop(patience time.Duration) error {
 	p.in.Close()
-	kill := time.AfterFunc(patience, func() { p.cmd.Process.Kill() })
-	defer kill.Stop()
-	for range p.lines { // Wait closes the pipe: what is left has to be read before
-	}
-	if err := p.cmd.Wait(); err != nil {
+	if err := p.wait(patience); err != nil {
 		return p.explain(err)
 	}
 	return nil
+}
+
+// wait waits until the process has ended, and kills it after patience.
+func (p *Proc) wait(patience time.Duration) error {
+	p.ended.Do(func() {
+		kill := time.AfterFunc(patience, func() { p.cmd.Process.Kill() })
+		defer kill.Stop()
+		for range p.lines { // Wait closes the pipe: what is left has to be read before
+		}
+		p.code = p.cmd.Wait()
+	})
+	return p.code
 }
 
 // explain adds which process it was and the last words it wrote on its standard error.

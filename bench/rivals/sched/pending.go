@@ -62,11 +62,12 @@ func pending(j job) (any, error) {
 
 func nothing() {}
 
-// each returns what it costs to do it once, over the window.
+// each returns what it costs to do it once, over the window, or longer if that is
+// what once takes.
 func (j job) each(do func() error) (float64, error) {
 	runtime.GC()
 	began, used, n := time.Now(), cpu(), 0
-	for batch := 1; time.Since(began) < j.Window; batch = min(2*batch, 64) {
+	for batch := 1; n == 0 || time.Since(began) < j.Window; batch = min(2*batch, 64) {
 		for range batch {
 			if err := do(); err != nil {
 				return 0, err
