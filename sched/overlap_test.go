@@ -146,7 +146,9 @@ func TestRetries(t *testing.T) {
 				wait *= 3
 			}
 			k.clock.Advance(wait - 1)
-			k.idle(h)
+			if task.Info().Retrying != 1 {
+				t.Fatalf("tried again too early: %+v", task.Info())
+			}
 			k.clock.Advance(1)
 		}
 		want := outcome
@@ -348,7 +350,9 @@ func TestReentrantTriesBesideItsOrphan(t *testing.T) {
 	k.clock.Advance(time.Second)
 	k.begins(h)
 	k.clock.Advance(2999 * time.Millisecond)
-	k.idle(h)
+	if st := k.Stats(); st.Orphans != 1 || st.Retrying != 1 {
+		t.Errorf("%+v", st)
+	}
 	k.clock.Advance(time.Millisecond)
 	if f := k.begins(h); f.Try != 2 {
 		t.Errorf("%+v", f)
