@@ -74,7 +74,8 @@ func TestEveryStreamFigureIsShown(t *testing.T) {
 // serversAlone makes 0 what only servers count, and returns the names.
 func serversAlone(s *stream.Stats) map[string]bool {
 	names := map[string]bool{}
-	for _, name := range []string{"Workers", "NoWorker", "PingAbuse", "NotAdmitted", "Farewells"} {
+	for _, name := range []string{"Workers", "NoWorker", "PingAbuse", "NotAdmitted", "Farewells",
+		"SentAway", "Dismissed", "TooIdle", "NotSent", "NotTaken", "TooOld"} {
 		names[name] = true
 		reflect.ValueOf(s).Elem().FieldByName(name).SetZero()
 	}

@@ -14,6 +14,18 @@ var serverFigures = []row[stream.Stats]{
 		func(s *stream.Stats) float64 { return float64(s.NotAdmitted) }},
 	{count, "streams_refused_total", "farewell", "",
 		func(s *stream.Stats) float64 { return float64(s.Farewells) }},
+	{count, "streams_ended_total", "shortage", "Streams that ended before their methods did: idle ones because the process is short of something, or at one of their limits.",
+		func(s *stream.Stats) float64 { return float64(s.SentAway) }},
+	{count, "streams_ended_total", "idle", "",
+		func(s *stream.Stats) float64 { return float64(s.TooIdle) }},
+	{count, "streams_ended_total", "receive", "",
+		func(s *stream.Stats) float64 { return float64(s.NotSent) }},
+	{count, "streams_ended_total", "send", "",
+		func(s *stream.Stats) float64 { return float64(s.NotTaken) }},
+	{count, "streams_ended_total", "age", "",
+		func(s *stream.Stats) float64 { return float64(s.TooOld) }},
+	{count, "sessions_dismissed_total", "", "Sessions without streams that were drained because the process is short of something.",
+		func(s *stream.Stats) float64 { return float64(s.Dismissed) }},
 }
 
 // streamFigures are a server's and a client's.

@@ -18,6 +18,7 @@ type care struct {
 	block    timer.Time // when the header block or the frame that is not complete began; 0: none
 	idle     timer.Time // since when there is no stream; 0: there is one
 	maxAge   timer.Time // when the session is old; Never: it does not age
+	sweep    timer.Time // when streams are looked at; 0: they are not
 	final    bool       // draining: the last GOAWAY is out
 	finalBy, // draining: when it goes out without an answer
 	graceTo timer.Time // draining: when streams have had their time
@@ -69,6 +70,9 @@ func (s *Session) arm(now timer.Time) {
 	}
 	if look := s.growing.look; look != 0 {
 		when = min(when, look)
+	}
+	if c.sweep != 0 {
+		when = min(when, c.sweep)
 	}
 	if !s.core.Ready() {
 		when = min(when, c.born.Add(cfg.HeaderTimeout))
@@ -174,6 +178,7 @@ func (s *Session) look(now timer.Time) {
 	}
 	s.lookAtAge(now)
 	s.lookAtTurns(now)
+	s.lookAtStreams(now)
 }
 
 func (s *Session) slowWhat() string {

@@ -35,9 +35,16 @@ type Config struct {
 	// Admit is asked for each stream, but not for calls of one request and one
 	// answer (Method's Unary and Brief). Who is refused is told Unavailable, what
 	// there is too little of (the trailer weir-degraded), when to come back
-	// (grpc-retry-pushback-ms) and, if the method has one, its Twin. nil:
-	// everybody is let in.
+	// (grpc-retry-pushback-ms) and, if the method has one, its Twin.
+	//
+	// When its Verdict is bounds.Shed or worse, sessions that have had no streams
+	// for 10 s are drained, a twentieth of all each second; when it is
+	// bounds.Critical or worse, streams end that have been idle for longest, but
+	// 10 s, in the same way: with Unavailable and the same trailers, and only
+	// those of which nothing is on its way. nil: everybody is let in.
 	Admit Admission
+
+	Limits Limits // of each stream. Zero: see there
 
 	Workers     int          // goroutines of methods with Go. 0: 10,000. Above: the stream ends with ResourceExhausted
 	Compressors []Compressor // that peers may use. nil: gzip
@@ -85,6 +92,9 @@ func (c *Config) setDefaults() {
 	zero(&c.Enforce.MinTime, 5*time.Minute)
 	zero(&c.Enforce.Strikes, 2)
 	zero(&c.Workers, 10_000)
+	if c.Admit != nil {
+		c.Limits = c.Limits.or(Limits{Idle: limitDefault, Receive: limitDefault, Send: limitDefault})
+	}
 	if c.Compressors == nil {
 		c.Compressors = []Compressor{Gzip(0)}
 	}

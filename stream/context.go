@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/weir-go/weir/internal/h2"
 	"github.com/weir-go/weir/timer"
 )
 
@@ -114,21 +113,12 @@ func (st *Stream) stopDeadline() {
 	}
 }
 
-// Fire ends the stream: with trailers where the peer can make sense of them,
-// with RST_STREAM inside a message.
+// Fire ends the stream.
 func (d *deadline) Fire(timer.Time) {
 	st := d.st
 	s := st.sess
 	s.begin()
 	s.tally.expired++
-	switch {
-	case st.out() != nil:
-		st.reset(h2.Cancel, statusDeadline)
-	case st.flags&(ended|finishing) == finishing, st.head != nil && st.head.at > 0:
-		st.reset(h2.Cancel, statusDeadline)
-	default:
-		st.dropQueue()
-		st.finish(statusDeadline)
-	}
+	st.cut(statusDeadline)
 	s.flush()
 }

@@ -70,6 +70,9 @@ func (st *Stream) begin(timeout time.Duration, end bool) {
 	case timeout != never:
 		st.setDeadline(timeout)
 	}
+	if s.own.look != 0 {
+		st.watch()
+	}
 	switch {
 	case m.Open != nil:
 		st.openHandler()
@@ -177,6 +180,9 @@ type inflow struct {
 
 // receive takes the next bytes of the peer's messages. end: nothing follows.
 func (st *Stream) receive(p []byte, end bool) {
+	if len(p) > 0 {
+		st.flags |= came
+	}
 	for len(p) > 0 && st.flags&(ended|finishing) == 0 {
 		if st.in == nil || !st.in.asm.Begun() {
 			m, compressed, used, err := h2.NextMessage(p, st.method.MaxRecv)

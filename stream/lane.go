@@ -4,12 +4,14 @@ import (
 	"sync"
 
 	"github.com/weir-go/weir/conn"
+	"github.com/weir-go/weir/internal/h2"
 )
 
 // lane is what the sessions of one loop share. It is the loop's.
 type lane struct {
-	scratch [][]byte // for Core.Out, lent to a session while it works
-	block   []byte   // for header blocks
+	scratch [][]byte              // for Core.Out, lent to a session while it works
+	block   []byte                // for header blocks
+	streams []*h2.Stream[*Stream] // for each
 }
 
 // scratchSize is how much output a session gathers before it is written.

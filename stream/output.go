@@ -128,6 +128,7 @@ func (s *Session) sendBytes(st *Stream, q int) {
 	}
 	end := n <= q && st.flags&sendDone != 0 // the loop has come to the queue's end
 	n = min(n, q)
+	st.flags |= went
 	s.core.SendDataHeader(&st.h, n, end)
 	if end {
 		st.flags |= sendEnded
@@ -147,6 +148,7 @@ func (s *Session) sendBytes(st *Stream, q int) {
 // sendPiece sends a part of a shared message without copying it.
 func (s *Session) sendPiece(st *Stream, p *conn.Shared) {
 	n := len(p.Bytes())
+	st.flags |= went
 	s.core.SendDataHeader(&st.h, n, false)
 	s.care.spoke = true
 	s.spill()
@@ -248,6 +250,7 @@ func (st *Stream) emit(m []byte) error {
 	if st.head == nil && n <= turnSize && s.open() && n <= s.core.Quota(&st.h) &&
 		st.flags&(ended|finishing) == 0 && st.direct() {
 		st.sendHeader()
+		st.flags |= went
 		s.core.SendDataHeader(&st.h, n, false)
 		s.core.Out = append(h2.AppendPrefix(s.core.Out, false, len(m)), m...)
 		s.care.spoke = true
@@ -285,6 +288,7 @@ func (st *Stream) push(m *Message) bool {
 	p := m.framed()
 	if len(p) <= min(q, shareMin) {
 		st.sendHeader()
+		st.flags |= went
 		s.core.SendDataHeader(&st.h, len(p), false)
 		s.core.Out = append(s.core.Out, p...)
 		s.care.spoke = true

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/net/http2/hpack"
 
+	"github.com/weir-go/weir/bounds"
 	"github.com/weir-go/weir/internal/h2"
 	"github.com/weir-go/weir/internal/script"
 )
@@ -29,15 +30,20 @@ import (
 //	data id hex [end]               any DATA
 //	half                            a HEADERS frame that others must follow
 //	rst id code | window id n | settings window=n | ping text | ack text
-//	wait duration | room n | drained | lose
+//	wait duration | pass duration (by seconds) | room n | drained | lose
 //
 // What the user does, besides what the methods do by themselves:
 //
 //	do id emit|send|post|finish|cancel|header|sendheader|trailer|pause|resume ...
 //	drain | close
 //
-// Methods: /t/Open tells what happens; /t/Quiet has no optional interface;
-// /t/Unary answers "re: " + the request, "fail" with ABORTED, "panic" with one;
+// What the process does, with config Admit=yes:
+//
+//	state normal|shed|critical|hard [descriptors]   what Admit says from here on
+//	look                                            the server looks around
+//
+// Methods: /t/Open tells what happens; /t/Quiet has no optional interface, but a
+// twin; /t/Long may be idle; /t/Vital is that; /t/Unary answers "re: " + the request, "fail" with ABORTED, "panic" with one;
 // /t/Refuse does not open.
 func TestScripts(t *testing.T) {
 	script.Run(t, "testdata/*.txt", func(t *testing.T, commands []script.Command) []string {
@@ -58,6 +64,18 @@ func TestScripts(t *testing.T) {
 	})
 }
 
+// shortOf is an Admission that says what the script wants.
+type shortOf struct{ verdict bounds.Verdict }
+
+func (x *shortOf) Verdict() bounds.Verdict { return x.verdict }
+
+func (x *shortOf) Admit() error {
+	if x.verdict.State != bounds.Normal {
+		return &bounds.Refusal{Verdict: x.verdict, RetryAfter: x.verdict.Back}
+	}
+	return nil
+}
+
 // theatre is one play of a script.
 type theatre struct {
 	t       *testing.T
@@ -65,6 +83,7 @@ type theatre struct {
 	p       *peer
 	dec     *hpack.Decoder
 	streams map[int]*Stream
+	short   *shortOf
 	trace   []string
 	gone    bool
 }
@@ -90,6 +109,17 @@ func (w *theatre) configure(args []string) {
 			w.cfg.Keepalive.Time = d
 		case "MinTime":
 			w.cfg.Enforce.MinTime = d
+		case "Idle":
+			w.cfg.Limits.Idle = d
+		case "Receive":
+			w.cfg.Limits.Receive = d
+		case "Send":
+			w.cfg.Limits.Send = d
+		case "Age":
+			w.cfg.Limits.Age = d
+		case "Admit":
+			w.short = new(shortOf)
+			w.cfg.Admit = w.short
 		case "SendLimit":
 			w.cfg.SendLimit = n
 		case "MaxRecv":
@@ -132,6 +162,13 @@ func (l loud) HalfClosed(st *Stream) error { l.w.event("halfclosed %d", st.h.ID(
 func (l loud) Drained(st *Stream)          { l.w.event("drained %d", st.h.ID()) }
 
 func (w *theatre) methods(s *Server) {
+	s.giving.every = time.Hour
+	s.cfg.Trace = &Trace{
+		Refused:   func(_ *Session, m string, why Reason, _ *Status) { w.event("refused %s: %v", m, why) },
+		Ended:     func(_ *Session, m string, why Reason, _ *Status) { w.event("ended %s: %v", m, why) },
+		Dismissed: func(*Session) { w.event("dismissed") },
+		State:     func(from, to bounds.State, of bounds.Resource) { w.event("%v to %v: %v", from, to, of) },
+	}
 	s.cfg.PanicReport = func(method string, v any, _ []byte) { w.event("panic in %s: %v", method, v) }
 	opens := func(h Handler) func(st *Stream) (Handler, error) {
 		return func(st *Stream) (Handler, error) {
@@ -141,7 +178,9 @@ func (w *theatre) methods(s *Server) {
 		}
 	}
 	s.Handle("/t/Open", Method{Open: opens(loud{quiet{w}})})
-	s.Handle("/t/Quiet", Method{Open: opens(quiet{w})})
+	s.Handle("/t/Quiet", Method{Open: opens(quiet{w}), Twin: "/t/Unary"})
+	s.Handle("/t/Long", Method{Open: opens(quiet{w}), Limits: Limits{Idle: -1}})
+	s.Handle("/t/Vital", Method{Open: opens(quiet{w}), Vital: true})
 	s.Handle("/t/Refuse", Method{Open: func(*Stream) (Handler, error) { return nil, &Status{Code: PermissionDenied, Message: "no"} }})
 	s.Handle("/t/Unary", Method{Unary: func(st *Stream, m []byte) ([]byte, error) {
 		switch string(m) {
@@ -229,10 +268,23 @@ func (w *theatre) more(c script.Command, args []string) {
 		if err != nil {
 			w.t.Fatal(c, err)
 		}
-		p.l.now = p.l.now.Add(d)
-		p.l.heap.Advance(p.l.now)
+		w.pass(d, d)
+	case "pass":
+		d, err := time.ParseDuration(args[0])
+		if err != nil {
+			w.t.Fatal(c, err)
+		}
+		w.pass(d, time.Second)
 	case "room":
 		p.l.room, _ = strconv.Atoi(args[0])
+	case "state":
+		for s := range bounds.State(bounds.States) {
+			if s.String() == args[0] {
+				w.short.verdict = bounds.Verdict{State: s, Resource: bounds.Resource(append(args, "")[1]), Back: 1500 * time.Millisecond}
+			}
+		}
+	case "look":
+		p.srv.lookAround()
 	case "drained":
 		p.s.Drained()
 	case "lose":
@@ -246,6 +298,14 @@ func (w *theatre) more(c script.Command, args []string) {
 		w.user(w.streams[id], args[1], args[2:])
 	default:
 		w.t.Fatalf("line %d: no such command: %s", c.Line, c)
+	}
+}
+
+// pass lets time go by, in steps.
+func (w *theatre) pass(d, step time.Duration) {
+	for l := w.p.l; d > 0; d -= step {
+		l.now = l.now.Add(min(d, step))
+		l.heap.Advance(l.now)
 	}
 }
 
@@ -330,7 +390,9 @@ func (w *theatre) describe(f frame) string {
 		}
 		var s strings.Builder
 		for _, h := range fields {
-			if h.Name != "content-type" || h.Value != "application/grpc" {
+			if h.Name == pushbackKey { // some of it is random
+				fmt.Fprintf(&s, " %s", h.Name)
+			} else if h.Name != "content-type" || h.Value != "application/grpc" {
 				fmt.Fprintf(&s, " %s=%q", h.Name, h.Value)
 			}
 		}

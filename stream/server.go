@@ -19,6 +19,7 @@ type Server struct {
 	names   map[string]bool // services that have a method
 	other   *Method         // of Unknown
 	workers workers
+	giving  giving
 
 	mu       sync.Mutex
 	sessions map[*Session]struct{}
@@ -62,7 +63,8 @@ type Method struct {
 	// trailer weir-twin. "": none.
 	Twin string
 
-	MaxRecv, MaxSend int // bytes of a message. 0: Config's
+	MaxRecv, MaxSend int    // bytes of a message. 0: Config's
+	Limits           Limits // of each stream. Zero: Config's
 
 	own *side
 	out *outgoing // of a Client's call; nil: a Server's method
@@ -80,6 +82,7 @@ func NewServer(cfg Config) *Server {
 	}
 	s.settle(cfg, false)
 	s.workers.max = cfg.Workers
+	s.giving.every = giveEvery
 	return s
 }
 
@@ -112,6 +115,8 @@ func (s *Server) Unknown(m Method) error {
 func (s *Server) method(m Method) *Method {
 	zero(&m.MaxRecv, s.cfg.MaxRecv)
 	zero(&m.MaxSend, s.cfg.MaxSend)
+	m.Limits = m.Limits.or(s.cfg.Limits)
+	s.lookFor(m.Limits)
 	m.own = &s.side
 	return &m
 }
@@ -193,6 +198,7 @@ func (s *Server) attach(l Link, farewell bool) *Session {
 	refused := s.draining || s.closed
 	if !refused {
 		s.sessions[sess] = struct{}{}
+		s.lookOut()
 	}
 	s.mu.Unlock()
 	if refused {
@@ -209,6 +215,7 @@ func (s *Server) left(sess *Session) {
 	defer s.mu.Unlock()
 	delete(s.sessions, sess)
 	s.count.sessions.Add(-1)
+	s.lookOut()
 	s.checkIdle()
 }
 

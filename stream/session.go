@@ -70,6 +70,7 @@ const (
 const (
 	wishDrain uint32 = 1 << iota
 	wishClose
+	wishGiveWay
 )
 
 // ask leaves a wish for the loop. Any goroutine.
@@ -147,6 +148,9 @@ func (s *Session) Poked() {
 
 func (s *Session) grant() {
 	wish := s.wish.Swap(0)
+	if wish&wishGiveWay != 0 {
+		s.giveWay(s.link.Now())
+	}
 	if wish&wishDrain != 0 {
 		s.drain("")
 	}

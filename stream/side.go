@@ -3,6 +3,7 @@ package stream
 import (
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/weir-go/weir/internal/h2"
 )
@@ -16,11 +17,15 @@ type side struct {
 	accepts string       // their names, as in grpc-accept-encoding
 	held    atomic.Int64 // bytes of messages that wait, of all sessions
 	count   counters
+	look    time.Duration // between two looks at streams, of a server. 0: nobody looks
 }
 
 // settle makes the side of a configuration that has its defaults.
 func (x *side) settle(cfg Config, client bool) {
 	x.cfg = cfg
+	if cfg.Admit != nil && !client {
+		x.look = lookMost // so that it is known who is idle when streams have to go
+	}
 	x.limits = cfg.limits(client)
 	x.codecs = make(map[string]Compressor)
 	names := make([]string, 0, len(cfg.Compressors))

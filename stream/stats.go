@@ -30,6 +30,12 @@ type Stats struct {
 
 	NotAdmitted uint64 // streams refused by Config.Admit
 	Farewells   uint64 // streams refused on a connection of Farewell
+	SentAway    uint64 // idle streams ended because the process was short of something
+	Dismissed   uint64 // sessions without streams that were drained for that
+	TooIdle     uint64 // streams ended by Limits.Idle
+	NotSent     uint64 // by Limits.Receive
+	NotTaken    uint64 // by Limits.Send
+	TooOld      uint64 // by Limits.Age
 }
 
 // counters are the Stats of a server.
@@ -41,7 +47,8 @@ type counters struct {
 	noWorker, errors, drained, dead, slow       atomic.Uint64
 	pings, panics                               atomic.Uint64
 
-	reasons [reasons]atomic.Uint64 // streams refused and ended for them, on servers
+	dismissed atomic.Uint64
+	reasons   [reasons]atomic.Uint64 // streams refused and ended for them, on servers
 }
 
 // tally is what a session counts between two flushes, without atomics.
@@ -102,6 +109,8 @@ func (c *counters) stats(held *atomic.Int64) Stats {
 		SessionErrors: c.errors.Load(), Drained: c.drained.Load(), Dead: c.dead.Load(), Slow: c.slow.Load(),
 		PingAbuse: c.pings.Load(),
 
-		NotAdmitted: why(ReasonAdmission), Farewells: why(ReasonFarewell),
+		NotAdmitted: why(ReasonAdmission), Farewells: why(ReasonFarewell), SentAway: why(ReasonShortage),
+		Dismissed: c.dismissed.Load(),
+		TooIdle:   why(ReasonIdle), NotSent: why(ReasonReceive), NotTaken: why(ReasonSend), TooOld: why(ReasonAge),
 	}
 }

@@ -28,6 +28,7 @@ type Stream struct {
 	in       *inflow   // a message that is not complete; nil when there is none
 	deadline *deadline // nil: none
 	subs     source    // of Topic.Subscribe; loop only
+	since    since     // for its Limits; loop only
 	next     *Stream   // in the session's run list
 	final    *Status   // how it ends; set before it is marked ended
 	call     atomic.Pointer[call]
@@ -58,6 +59,8 @@ const (
 	toldFull   // stands in the session's list of those to tell Drained
 	sendDone   // client: CloseSend; the end follows what is queued
 	sendEnded  // and did
+	came       // bytes of messages, since the last look
+	went       // likewise
 )
 
 // Marks are what any goroutine may know and set.

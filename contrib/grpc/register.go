@@ -59,7 +59,8 @@ func (s *Server) RegisterService(desc *grpc.ServiceDesc, impl any) {
 func (s *Server) register(desc *grpc.ServiceDesc, info *service, name string, m *method) {
 	path := "/" + desc.ServiceName + "/" + name
 	o := s.cfg.Methods[path]
-	how := stream.Method{Go: m.serve, Await: !m.clientStreams, Brief: m.unary != nil, Twin: o.Twin, Vital: o.Vital}
+	how := stream.Method{Go: m.serve, Await: !m.clientStreams, Brief: m.unary != nil, Twin: o.Twin, Vital: o.Vital,
+		Limits: o.Limits}
 	if m.unary != nil && s.cfg.Inline != nil && s.cfg.Inline(path) {
 		how.Go, how.Unary = nil, m.serveInline
 	}

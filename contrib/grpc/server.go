@@ -50,7 +50,8 @@ type MethodOptions struct {
 	// there is no room for this one's streams: see stream.Method. "": none.
 	Twin string
 
-	Vital bool // see stream.Method
+	Vital  bool          // see stream.Method
+	Limits stream.Limits // of each of its streams. Zero: Config's
 }
 
 // Server is a grpc.ServiceRegistrar over package stream. Services are registered

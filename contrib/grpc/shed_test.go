@@ -173,3 +173,76 @@ func TestFarewellWithoutACall(t *testing.T) {
 	until(t, "it connects", func() bool { return rt.Stats().Accepted > 0 })
 	until(t, "it ends", func() bool { return rt.Stats().Conns == 0 })
 }
+
+// TestStreamLimits: how streams end that take too long, as a client sees it.
+func TestStreamLimits(t *testing.T) {
+	waits := func(ss testgrpc.TestService_FullDuplexCallServer) error {
+		<-ss.Context().Done()
+		return ss.Context().Err()
+	}
+	sends := func(ss testgrpc.TestService_FullDuplexCallServer) error {
+		for {
+			if err := ss.Send(chunk(string(make([]byte, 1<<20)))); err != nil {
+				return err
+			}
+		}
+	}
+	recv := func(cs stock.ClientStream) (err error) {
+		for err == nil {
+			err = cs.RecvMsg(new(testpb.StreamingOutputCallResponse))
+		}
+		return err
+	}
+	short := 100 * time.Millisecond
+	for _, c := range []struct {
+		name, method string
+		limits       stream.Limits
+		handler      func(testgrpc.TestService_FullDuplexCallServer) error
+		code         codes.Code
+		count        func(s stream.Stats) uint64
+	}{
+		{"idle", duplexName, stream.Limits{Idle: short}, waits, codes.DeadlineExceeded, func(s stream.Stats) uint64 { return s.TooIdle }},
+		{"a request that does not come", unaryName, stream.Limits{Receive: short}, nil, codes.DeadlineExceeded, func(s stream.Stats) uint64 { return s.NotSent }},
+		{"a client that takes nothing", duplexName, stream.Limits{Send: short}, sends, codes.ResourceExhausted, func(s stream.Stats) uint64 { return s.NotTaken }},
+		{"age", duplexName, stream.Limits{Age: short}, waits, codes.Unavailable, func(s stream.Stats) uint64 { return s.TooOld }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			svc := echoing()
+			svc.duplex = c.handler
+			srv, _, addr := serve(t, grpc.Config{Methods: map[string]grpc.MethodOptions{c.method: {Limits: c.limits}}}, svc.register)
+			cs, err := dial(t, addr).NewStream(within(t), &stock.StreamDesc{ClientStreams: true, ServerStreams: true}, c.method)
+			ok(t, err)
+			until(t, "it ends", func() bool { return c.count(srv.Core().Stats()) == 1 })
+			if err := recv(cs); status.Code(err) != c.code {
+				t.Errorf("ended with %v, want %v", err, c.code)
+			}
+		})
+	}
+}
+
+// TestServerLooksAround by itself, as long as there are sessions.
+func TestServerLooksAround(t *testing.T) {
+	noticed := make(chan string, 8)
+	short := newShortOf(bounds.Verdict{State: bounds.Normal})
+	_, _, addr := serve(t, grpc.Config{Config: stream.Config{Admit: short, Trace: &stream.Trace{
+		State: func(from, to bounds.State, of bounds.Resource) { noticed <- fmt.Sprint(from, " ", to, " ", of) },
+	}}}, echoing().register)
+	client := testgrpc.NewTestServiceClient(dial(t, addr))
+	_, err := client.UnaryCall(within(t), &testpb.SimpleRequest{})
+	ok(t, err)
+	for _, c := range []struct {
+		verdict bounds.Verdict
+		want    string
+	}{
+		{bounds.Verdict{State: bounds.Critical, Resource: bounds.Memory}, "normal critical memory"},
+		{bounds.Verdict{State: bounds.Normal, Resource: bounds.Memory}, "critical normal memory"},
+	} {
+		short.verdict.Store(&c.verdict)
+		select {
+		case got := <-noticed:
+			want(t, got, c.want)
+		case <-time.After(patience):
+			t.Fatalf("nobody has noticed: %s", c.want)
+		}
+	}
+}

@@ -1,0 +1,250 @@
+package stream
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/weir-go/weir/internal/h2"
+	"github.com/weir-go/weir/timer"
+)
+
+// Limits are how long a Server's stream may take. They are looked at now and
+// then, with the session's timer: a stream has none of its own for them, and may
+// have half of the shortest limit longer than it should, 20 s at most. The zero
+// value is Config's; there, where Config.Admit is set, it is 30 s but for Age, and
+// otherwise no limit. Negative: no limit.
+//
+// The codes are those of gRPC's table: DeadlineExceeded for a client that did
+// not do its part in time, ResourceExhausted for one that takes nothing, as for
+// flow control, and Unavailable where it may begin anew at once.
+type Limits struct {
+	// Idle is how long nothing may come or go, whatever the method does
+	// meanwhile. DeadlineExceeded. Calls of one request and one answer, and
+	// streams with a subscription to a Topic, are not idle. Streams that may be
+	// silent for longer, as clients' keepalives are no messages, need -1.
+	Idle time.Duration
+
+	// Receive is how long no byte may come of a message that the client owes:
+	// the rest of one that has begun, the request of a method that waits for it
+	// (Unary, Brief, Await). Time in which its window is withheld does not count.
+	// DeadlineExceeded.
+	Receive time.Duration
+
+	// Send is how long the client may take no byte of what waits to be sent.
+	// ResourceExhausted, or ENHANCE_YOUR_CALM, which is the same, inside a
+	// message. What has not been sent is lost; trailers say how many messages
+	// that is.
+	Send time.Duration
+
+	// Age is how long the stream may last; 10 % more or less, so that those that
+	// began together do not end together. It ends between two messages of the
+	// client's, behind what is queued; at the latest a tenth later. Unavailable.
+	Age time.Duration
+}
+
+// or fills in what is zero.
+func (l Limits) or(d Limits) Limits {
+	zero(&l.Idle, d.Idle)
+	zero(&l.Receive, d.Receive)
+	zero(&l.Send, d.Send)
+	zero(&l.Age, d.Age)
+	return l
+}
+
+const (
+	limitDefault = 30 * time.Second // where Config.Admit is set
+
+	// How often streams are looked at: four times in the shortest limit, within
+	// these.
+	lookLeast = 50 * time.Millisecond
+	lookMost  = 10 * time.Second
+)
+
+// lookFor has streams looked at often enough for a limit.
+func (x *side) lookFor(l Limits) {
+	for _, d := range [...]time.Duration{l.Idle, l.Receive, l.Send, l.Age} {
+		if d <= 0 {
+			continue
+		}
+		if d = min(max(d/4, lookLeast), lookMost); x.look == 0 || d < x.look {
+			x.look = d
+		}
+	}
+}
+
+// ticks are an instant or a duration of a session's, in 67 ms: 2^26 ns. A Stream
+// has several, and 32 bits last for nine years.
+type ticks uint32
+
+const tickShift = 26
+
+func (s *Session) ticks(now timer.Time) ticks { return ticks(now.Sub(s.care.born) >> tickShift) }
+
+// ticksOf rounds up: late is right, early is not.
+func ticksOf(d time.Duration) ticks { return ticks((d + 1<<tickShift - 1) >> tickShift) }
+
+// since are the instants that limits count from, as of the last look.
+type since struct {
+	idle, receive, send ticks // something came or went; nothing is owed to us; nothing waits
+	old                 ticks // when the stream has come to its age; 0: it does not
+}
+
+// watch begins to count.
+func (st *Stream) watch() {
+	s := st.sess
+	now := s.link.Now()
+	t := s.ticks(now)
+	st.since = since{idle: t, receive: t, send: t}
+	if d := st.method.Limits.Age; d > 0 {
+		st.since.old = t + ticksOf(d-d/10+rand.N(d/5+1))
+	}
+	if c := &s.care; c.sweep == 0 {
+		c.sweep = now.Add(s.own.look)
+		s.arm(now)
+	}
+}
+
+// lookAtStreams looks at them when it is time, as long as there are any.
+func (s *Session) lookAtStreams(now timer.Time) {
+	c := &s.care
+	if c.sweep == 0 || now < c.sweep {
+		return
+	}
+	s.each(func(st *Stream) { st.inspect(s.ticks(now)) })
+	if c.sweep = 0; s.core.Len() > 0 {
+		c.sweep = now.Add(s.own.look)
+	}
+}
+
+// each calls f for each stream that has a method and has not ended; f may end it
+// and others.
+func (s *Session) each(f func(st *Stream)) {
+	all := s.core.Streams(s.lane.streams[:0])
+	s.lane.streams = nil // who comes here from a callback needs another
+	for i, h := range all {
+		all[i] = nil
+		if st := h.Owner; st.flags&ended == 0 && st.method != nil {
+			f(st)
+		}
+	}
+	if s.lane.streams = all[:0]; cap(all) > 1<<14 {
+		s.lane.streams = nil
+	}
+}
+
+// inspect notes what has moved since the last look, and ends the stream if it has
+// come to a limit.
+func (st *Stream) inspect(t ticks) {
+	x, l := &st.since, &st.method.Limits
+	moved := st.flags & (came | went)
+	st.flags &^= came | went
+	if moved != 0 {
+		x.idle = t
+	}
+	if moved&came != 0 || !st.owesUs() {
+		x.receive = t
+	}
+	if moved&went != 0 || st.head == nil {
+		x.send = t
+	}
+	switch {
+	case past(t, x.send, l.Send):
+		st.cutFor(ReasonSend, statusNotTaken)
+	case st.flags&finishing != 0:
+	case past(t, x.receive, l.Receive):
+		st.cutFor(ReasonReceive, statusNotSent)
+	case past(t, x.idle, l.Idle) && st.subs == nil && !st.method.short():
+		st.cutFor(ReasonIdle, statusIdle)
+	case x.old != 0 && t >= x.old:
+		st.age(t)
+	}
+}
+
+func past(now, since ticks, limit time.Duration) bool {
+	return limit > 0 && now-since >= ticksOf(limit)
+}
+
+// owesUs reports whether the client is to send something that it may send.
+func (st *Stream) owesUs() bool {
+	const withheld = paused | starved | refusing
+	m := st.method
+	switch {
+	case st.flags&(halfClosed|withheld) != 0 || st.sess.withheld > 0:
+		return false
+	case st.in != nil && st.in.asm.Begun():
+		return st.in.turn == noTurn || st.in.turn == haveTurn
+	}
+	return m.short() || m.Await && st.flags&(serving|detached) == 0
+}
+
+// age ends a stream that is old enough, between two messages if it can.
+func (st *Stream) age(t ticks) {
+	switch late := ticksOf(st.method.Limits.Age / 10); {
+	case st.between():
+		st.overFor(ReasonAge, statusOld)
+		st.finish(statusOld)
+	case t-st.since.old >= late:
+		st.cutFor(ReasonAge, statusOld)
+	}
+}
+
+// between reports whether no message of the client's is on its way to the
+// method.
+func (st *Stream) between() bool {
+	if st.in != nil && st.in.asm.Begun() {
+		return false
+	}
+	c := st.call.Load()
+	if c == nil {
+		return true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.bytes == 0
+}
+
+// What streams end with that have come to a limit.
+var (
+	statusIdle     = &Status{Code: DeadlineExceeded, Message: "the stream was idle for too long"}
+	statusNotSent  = &Status{Code: DeadlineExceeded, Message: "a message took too long to come"}
+	statusNotTaken = &Status{Code: ResourceExhausted, Message: "the client takes nothing"}
+	statusOld      = &Status{Code: Unavailable, Message: "the stream is too old: begin another"}
+)
+
+// overFor counts a stream that ends before its method wants it to.
+func (st *Stream) overFor(why Reason, status *Status) {
+	own := st.sess.own
+	own.count.reasons[why].Add(1)
+	if t := own.cfg.Trace; t != nil && t.Ended != nil {
+		t.Ended(st.sess, st.req.path, why, status)
+	}
+}
+
+// cutFor ends a stream and drops what is queued, which its status says.
+func (st *Stream) cutFor(why Reason, status *Status) {
+	n := 0
+	for b := st.head; b != nil; b = b.next {
+		n++
+	}
+	if n > 0 {
+		status = Statusf(status.Code, "%s; messages not sent: %d", status.Message, n)
+	}
+	st.overFor(why, status)
+	st.cut(status)
+}
+
+// cut ends a stream whatever is queued: with trailers where the peer can make
+// sense of them, with RST_STREAM inside a message.
+func (st *Stream) cut(status *Status) {
+	switch {
+	case st.out() != nil, st.flags&finishing != 0, st.head != nil && st.head.at > 0:
+		code := h2.Cancel
+		if status.Code == ResourceExhausted {
+			code = h2.EnhanceYourCalm
+		}
+		st.reset(code, status)
+	default:
+		st.dropQueue()
+		st.finish(status)
+	}
+}
