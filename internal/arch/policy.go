@@ -90,7 +90,11 @@ var may = map[string]row{
 
 	"leak":      {},
 	"lifecycle": {},
+	"health":    {module: list("bounds")},
 	"restart":   {module: list("conn", "internal/sock"), others: list(xsys)},
+
+	"health/healthgrpc": {module: list("health", "stream")},
+	"health/healthhttp": {module: list("health"), net: true},
 
 	// Programs of the guide, which readers run one by one.
 	"docs/guide/time":   {module: list("timer", "timer/spare")},
