@@ -1,6 +1,7 @@
 package sched
 
 import (
+	"runtime/debug"
 	"time"
 
 	"github.com/weir-go/weir/timer"
@@ -117,7 +118,8 @@ func (d *due) decide(now Instant) {
 func (d *due) ask(now Instant) {
 	defer func() {
 		if v := recover(); v != nil {
-			d.plan = plan{panicked: true, panickedBy: v}
+			_, err := note(&PanicError{Value: v, Stack: debug.Stack()}, TriggerPanicked)
+			d.plan = plan{failed: err}
 			d.plan.give(Failed, TriggerPanicked, d.at, d.at, 1)
 		}
 	}()
@@ -156,7 +158,7 @@ func (s *Scheduler) apply(d *due, now timer.Time) {
 		t.flags |= behind
 		return
 	}
-	if p.panicked {
+	if p.failed != nil {
 		s.count.Panics++
 	}
 	if p.early {
@@ -226,7 +228,7 @@ func (s *Scheduler) span(t *Task, d *due, p plan, now timer.Time) {
 		l.missed += p.count
 	}
 	s.enter(t, entry{spec: d.spec, instant: p.last, first: p.first, count: p.count, outcome: p.lost, reason: p.why,
-		due: s.bases.of(d.spec.steady).mono(p.last), decided: now, ended: now})
+		due: s.bases.of(d.spec.steady).mono(p.last), decided: now, ended: now, err: p.failed})
 }
 
 // plan sets the task's timer for its next instant, or later if it is to keep a

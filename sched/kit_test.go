@@ -205,8 +205,6 @@ func (n *names) said() string {
 	return strings.Join(slices.Clone(n.all), " ")
 }
 
-type contextT = context.Context
-
 // until waits until the counters are so.
 func (k *kit) until(so func(sched.Stats) bool) {
 	k.t.Helper()

@@ -120,7 +120,7 @@ type Line struct {
 	Manual  bool      `json:"manual,omitempty"` // asked for by Run or Submit
 
 	Tries int    `json:"tries,omitempty"`
-	Err   string `json:"err,omitempty"`   // of the last try, its first 4 KiB
+	Err   string `json:"err,omitempty"`   // of the last try, or what the trigger panicked with; its first 4 KiB
 	Stack string `json:"stack,omitempty"` // likewise, if it panicked
 
 	// How long after the instant it was decided what to do, the last try began

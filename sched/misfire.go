@@ -17,20 +17,19 @@ const longWalk = 10_000
 //	└───── given up ─────┘  └ run ┘└ next ...    CatchUp
 //	└──────────── coalesced ────────────┘└ run┘  └ next   FireOnce
 type plan struct {
-	lost       Outcome // of the span
-	why        Reason
-	first      Instant // of the span
-	last       Instant
-	count      uint64        // of the span, 0: none
-	carry      bool          // the span counts as missed by a run that is decided later
-	run        Instant       // 0: none
-	next       Instant       // 0: never
-	after      time.Duration // what is later than this is a misfire
-	behind     bool          // more is due: what is left waits until the run has ended
-	pace       time.Duration // and so long
-	early      bool          // it is not due yet
-	panicked   bool
-	panickedBy any
+	lost   Outcome // of the span
+	why    Reason
+	first  Instant // of the span
+	last   Instant
+	count  uint64        // of the span, 0: none
+	carry  bool          // the span counts as missed by a run that is decided later
+	run    Instant       // 0: none
+	next   Instant       // 0: never
+	after  time.Duration // what is later than this is a misfire
+	behind bool          // more is due: what is left waits until the run has ended
+	pace   time.Duration // and so long
+	early  bool          // it is not due yet
+	failed error         // what the trigger panicked with
 }
 
 // give puts instants into the span.

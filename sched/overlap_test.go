@@ -1,6 +1,7 @@
 package sched_test
 
 import (
+	"context"
 	"errors"
 	"runtime"
 	"testing"
@@ -180,7 +181,7 @@ func TestRetryIsBounded(t *testing.T) {
 func TestPanicsAreErrors(t *testing.T) {
 	k := newKit(t, sched.Config{Workers: 1})
 	n := 0
-	k.add(every("a", func(c contextT, f sched.Fire) error {
+	k.add(every("a", func(c context.Context, f sched.Fire) error {
 		switch n++; n {
 		case 1:
 			panic(errors.New("no"))
@@ -218,7 +219,7 @@ func TestTimeout(t *testing.T) {
 func TestTimeoutIsADeadlineForTheBody(t *testing.T) {
 	k := newKit(t, sched.Config{})
 	got := make(chan error, 1)
-	k.add(sched.Job{Name: "a", Timeout: time.Second, Trigger: sched.At(dawn.Add(time.Second)), Do: func(ctx contextT, f sched.Fire) error {
+	k.add(sched.Job{Name: "a", Timeout: time.Second, Trigger: sched.At(dawn.Add(time.Second)), Do: func(ctx context.Context, f sched.Fire) error {
 		end, ok := ctx.Deadline()
 		if want := dawn.Add(2 * time.Second); !ok || !end.Equal(want) {
 			t.Errorf("%v, want %v", end, want)

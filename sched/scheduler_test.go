@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -186,6 +187,9 @@ func TestATriggerThatPanicsEndsItsTask(t *testing.T) {
 	k.add(every("b", nothing))
 	k.pass(2 * time.Second)
 	k.tells("a", "1 failed trigger panic")
+	if l := k.Ledger(sched.Filter{Job: "a"})[0]; l.Err != "sched: panic: no" || !strings.Contains(l.Stack, "panics") {
+		t.Errorf("%+v", l)
+	}
 	k.tells("b", "1 ran, 2 ran")
 	if k.Find("a") != nil {
 		t.Error("the task is still there")
