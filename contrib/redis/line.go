@@ -41,7 +41,6 @@ func (s *shared) session(ctx context.Context, l *line) (*session, error) {
 	if d == nil {
 		d = &dial{done: make(chan struct{})}
 		l.dial = d
-		s.busy.Add(1)
 		go s.connect(l, d)
 	}
 	l.mu.Unlock()
@@ -55,7 +54,6 @@ func (s *shared) session(ctx context.Context, l *line) (*session, error) {
 
 // connect is a goroutine of its own, for whoever waits for l's connection.
 func (s *shared) connect(l *line, d *dial) {
-	defer s.busy.Done()
 	ctx, cancel := context.WithTimeout(s.life, s.cfg.Timeout)
 	defer cancel()
 	d.s, d.err = s.open(ctx, l)

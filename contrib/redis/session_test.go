@@ -14,6 +14,7 @@ import (
 
 	"github.com/weir-go/weir/conn"
 	"github.com/weir-go/weir/idem"
+	"github.com/weir-go/weir/internal/await"
 )
 
 const long = 30 * time.Second // bounds waits that end soon unless something is broken
@@ -321,6 +322,26 @@ func TestClosedStore(t *testing.T) {
 	fatal(t, s.close())
 	p.fails(one, errClosed)
 	p.fails(askFor(t.Context(), s, "two"), idem.ErrRefused)
+}
+
+// TestCloseWhileDialing: a line that is about to connect is waited for, or does
+// not; nothing is left behind.
+func TestCloseWhileDialing(t *testing.T) {
+	rt, err := conn.Start(conn.Config{Loops: 1})
+	fatal(t, err)
+	defer rt.Close()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	fatal(t, err)
+	defer ln.Close()
+	for range 200 {
+		s := newShared(Config{Runtime: rt, Addrs: []string{ln.Addr().String()}, Timeout: long})
+		one := askFor(t.Context(), s, "one")
+		fatal(t, s.close())
+		if a := <-one; a.err == nil {
+			t.Fatalf("answered %q", a.text)
+		}
+	}
+	await.Until(t, "all connections are closed", func() bool { return rt.Stats().Conns == 0 })
 }
 
 // TestTooLong: what could never be sent is refused at once.

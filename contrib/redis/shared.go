@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -25,7 +24,6 @@ type shared struct {
 
 	life context.Context // ended by close
 	end  context.CancelFunc
-	busy sync.WaitGroup // dials
 }
 
 func newShared(cfg Config) *shared {
@@ -62,9 +60,14 @@ func or(n, unset int) int {
 
 // close ends the connections, and waits until none is being made.
 func (s *shared) close() error {
-	s.end()
-	s.busy.Wait()
+	s.end() // a line that is not connecting by now does not begin to
 	for _, l := range s.lines {
+		l.mu.Lock()
+		d := l.dial
+		l.mu.Unlock()
+		if d != nil {
+			<-d.done
+		}
 		l.mu.Lock()
 		now := l.now
 		l.mu.Unlock()
