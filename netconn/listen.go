@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/weir-go/weir/conn"
+	"github.com/weir-go/weir/proxyproto"
 )
 
 // queueDefault is how many accepted connections may wait for Accept.
@@ -15,9 +16,14 @@ const queueDefault = 1024
 
 // ListenConfig says how a Listener is made. The zero value works.
 type ListenConfig struct {
-	// ListenConfig's socket options hold for every connection. Its marks, Idle
-	// and MinRate are the callback face's: here deadlines take their place.
+	// ListenConfig's socket options hold for every connection. Its marks, Idle,
+	// FirstByte and MinRate are the callback face's: here deadlines take their
+	// place, such as http.Server's ReadHeaderTimeout and a TLSListener's Time.
 	conn.ListenConfig
+
+	// Proxy, if set, has its header read first: a connection of a proxy that it
+	// trusts is the client's from then on, for the Guard and for RemoteAddr.
+	Proxy *proxyproto.Config
 
 	// Queue is how many accepted connections may wait for an Accept. 0: 1024.
 	// What comes in while the queue is full is closed at once and counted
@@ -25,8 +31,8 @@ type ListenConfig struct {
 	// letting its clients wait for an answer that comes too late.
 	Queue int
 
-	// Serve, if set, gets the connections first, on the callback face: to read
-	// a PROXY header, say, and then to offer them to this Listener, by the
+	// Serve, if set, gets the connections first (behind Proxy), on the callback
+	// face: to look at their first bytes, say, and then to offer them to this Listener, by the
 	// function it is given (see Listener.Offer), or to another one. It may be
 	// called before Listen has returned. nil: all are offered at once.
 	Serve func(c *conn.Conn, offer func(*conn.Conn) error) conn.Handler
@@ -103,6 +109,15 @@ func (lc ListenConfig) listener() *Listener {
 
 // serve is what the runtime calls for each connection accepted.
 func (lc ListenConfig) serve(l *Listener) conn.Serve {
+	next := lc.offer(l)
+	if lc.Proxy == nil {
+		return next
+	}
+	return lc.Proxy.Serve(func(c *conn.Conn, _ proxyproto.Header) conn.Handler { return next(c) })
+}
+
+// offer is what is called for each connection whose client is known.
+func (lc ListenConfig) offer(l *Listener) conn.Serve {
 	if lc.Serve != nil {
 		offer := l.Offer
 		return func(c *conn.Conn) conn.Handler { return lc.Serve(c, offer) }
