@@ -14,68 +14,64 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/mem"
 
+	weirgrpc "github.com/weir-go/weir/contrib/grpc"
 	"github.com/weir-go/weir/netconn"
 )
 
-// ready gives a netconn.Conn the one method by which grpc-go (1.81 and later)
-// reads without pinning a buffer to an idle connection. grpc-go looks for it
-// structurally, and it must not be there under TLS.
+// ready is contrib/grpc's connection, and counts the reads that grpc-go makes by
+// it and the buffers that are lent to them.
 type ready struct {
-	*netconn.Conn
+	*weirgrpc.Conn
 	reads, out *atomic.Int32
 }
 
 func (c ready) ReadOnReady(size int, pool mem.BufferPool) (*[]byte, int, error) {
 	c.reads.Add(1)
-	lent := &borrowed{size: size, pool: pool, out: c.out}
-	p, err := c.ReadPooled(lent)
-	if err != nil {
-		return nil, 0, err
+	p, n, err := c.Conn.ReadOnReady(size, lender{pool, c.out})
+	if err == nil {
+		c.out.Add(-1) // grpc-go's from here
 	}
-	c.out.Add(-1) // grpc-go's from here
-	return lent.buffer, len(p), nil
+	return p, n, err
 }
 
-// borrowed is a mem.BufferPool as a conn.Buffers, for one read.
-type borrowed struct {
-	size   int
-	pool   mem.BufferPool
-	buffer *[]byte
-	out    *atomic.Int32
+// lender counts the buffers of a pool that are out.
+type lender struct {
+	mem.BufferPool
+	out *atomic.Int32
 }
 
-func (b *borrowed) Get() []byte { b.out.Add(1); b.buffer = b.pool.Get(b.size); return *b.buffer }
-func (b *borrowed) Put([]byte)  { b.out.Add(-1); b.pool.Put(b.buffer) }
+func (l lender) Get(n int) *[]byte { l.out.Add(1); return l.BufferPool.Get(n) }
+func (l lender) Put(p *[]byte)     { l.out.Add(-1); l.BufferPool.Put(p) }
 
 // readyListener hands out ready connections.
 type readyListener struct {
-	*netconn.Listener
+	*weirgrpc.Listener
 	reads, out *atomic.Int32
 }
 
 func (l readyListener) Accept() (net.Conn, error) {
-	c, err := l.AcceptConn()
+	c, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	return ready{c, l.reads, l.out}, nil
+	return ready{c.(*weirgrpc.Conn), l.reads, l.out}, nil
 }
 
-// TestGRPCIdleHoldsNoBuffer: ReadPooled is all that grpc-go needs for its idle
-// connections to own no read buffer.
+// TestGRPCIdleHoldsNoBuffer: idle connections of grpc-go on contrib/grpc's
+// adapter own no read buffer, on neither side.
 func TestGRPCIdleHoldsNoBuffer(t *testing.T) {
 	rt := start(t)
 	l, err := weir.listen(rt)
 	ok(t, err)
 	var reads, out [2]atomic.Int32 // server, client
-	s := serve(t, readyListener{l.(*netconn.Listener), &reads[0], &out[0]})
-	d := &netconn.Dialer{Runtime: rt}
-	c := connect(t, s.addr, func(ctx context.Context, network, address string) (net.Conn, error) {
-		c, err := d.DialContext(ctx, network, address)
+	s := serve(t, readyListener{&weirgrpc.Listener{Listener: l.(*netconn.Listener)}, &reads[0], &out[0]})
+	dial := weirgrpc.ContextDialer(&netconn.Dialer{Runtime: rt})
+	c := connect(t, s.addr, func(ctx context.Context, _, address string) (net.Conn, error) {
+		c, err := dial(ctx, address)
 		if err != nil {
 			return nil, err
 		}
-		return ready{c.(*netconn.Conn), &reads[1], &out[1]}, nil
+		return ready{c.(*weirgrpc.Conn), &reads[1], &out[1]}, nil
 	})
 	for range 3 {
 		parallel(t, 10, func(int) error { return pingPong(within(t), c, 5) })
@@ -92,11 +88,15 @@ func TestGRPCIdleHoldsNoBuffer(t *testing.T) {
 // does not answer them is dropped.
 func TestGRPCKeepalive(t *testing.T) {
 	rt := start(t)
-	l, err := weir.listen(rt)
-	ok(t, err)
-	s := serve(t, l, grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Second, Timeout: time.Second}))
-	alive := connect(t, s.addr, weir.dial(rt))
+	pinging := func(timeout time.Duration) *served {
+		l, err := weir.listen(rt)
+		ok(t, err)
+		return serve(t, l, grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Second, Timeout: timeout}))
+	}
+	// A client that answers may take as long as a busy machine has it take.
+	alive := connect(t, pinging(patience).addr, weir.dial(rt))
 	ok(t, pingPong(within(t), alive, 1))
+	s := pinging(time.Second)
 
 	// A client that says hello in HTTP/2 and nothing else.
 	d := &netconn.Dialer{Runtime: rt}

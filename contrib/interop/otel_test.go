@@ -69,14 +69,14 @@ func TestOpenTelemetry(t *testing.T) {
 // without times and ports.
 func telemetry(t *testing.T, serve func(stats.Handler, healthpb.HealthServer) (addr string)) string {
 	t.Helper()
-	ended := make(ender, 16)
+	ended := make(chan struct{}, 16)
 	spans, reader := tracetest.NewSpanRecorder(), sdkmetric.NewManualReader()
 	handler := otelgrpc.NewServerHandler(
-		otelgrpc.WithTracerProvider(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans), sdktrace.WithSpanProcessor(ended))),
+		otelgrpc.WithTracerProvider(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))),
 		otelgrpc.WithMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))),
 		otelgrpc.WithPropagators(propagation.TraceContext{}))
 	checks := health.NewServer()
-	addr := serve(handler, checks)
+	addr := serve(ender{handler, ended}, checks)
 	tracer := sdktrace.NewTracerProvider().Tracer("test")
 	ctx, root := tracer.Start(within(t), "root")
 	client := otelgrpc.NewClientHandler(otelgrpc.WithTracerProvider(sdktrace.NewTracerProvider()), otelgrpc.WithPropagators(propagation.TraceContext{}))
@@ -108,13 +108,19 @@ func telemetry(t *testing.T, serve func(stats.Handler, healthpb.HealthServer) (a
 	return recorded(t, spans, reader, root.SpanContext().TraceID())
 }
 
-// ender tells that a span has ended.
-type ender chan struct{}
+// ender is a handler that tells when it has recorded all of a call: the metrics
+// come after the span has ended.
+type ender struct {
+	stats.Handler
+	ended chan struct{}
+}
 
-func (e ender) OnStart(context.Context, sdktrace.ReadWriteSpan) {}
-func (e ender) OnEnd(sdktrace.ReadOnlySpan)                     { e <- struct{}{} }
-func (e ender) Shutdown(context.Context) error                  { return nil }
-func (e ender) ForceFlush(context.Context) error                { return nil }
+func (e ender) HandleRPC(ctx context.Context, s stats.RPCStats) {
+	e.Handler.HandleRPC(ctx, s)
+	if _, ok := s.(*stats.End); ok {
+		e.ended <- struct{}{}
+	}
+}
 
 func recorded(t *testing.T, spans *tracetest.SpanRecorder, reader *sdkmetric.ManualReader, root trace.TraceID) string {
 	t.Helper()

@@ -24,6 +24,8 @@ func redisClient(t testing.TB, rt *conn.Runtime, o redis.Options) *redis.Client 
 		return d.DialContext(ctx, network, address)
 	}
 	o.ContextTimeoutEnabled = true
+	// Its own are of a few seconds, and what they end is tried again.
+	o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = patience, patience, patience, patience
 	c := redis.NewClient(&o)
 	t.Cleanup(func() { c.Close() })
 	return c

@@ -206,7 +206,8 @@ func serveLate(st *stream.Stream) error {
 
 func TestStreamDeadline(t *testing.T) {
 	ends := make(chan error, 8)
-	_, addr := streamServer(t, stream.Config{}, func(s *stream.Server) {
+	srv, addr := streamServer(t, stream.Config{}, func(s *stream.Server) {
+		echoes(s)
 		s.Handle("/dl.Dl/Go", stream.Method{Go: func(st *stream.Stream) error {
 			ctx := st.Context()
 			if _, ok := ctx.Deadline(); !ok {
@@ -222,17 +223,35 @@ func TestStreamDeadline(t *testing.T) {
 	})
 	cc := grpcClient(t, addr)
 	for _, m := range []string{"Go", "Open"} {
-		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
-		cs := open(t, ctx, cc, "/dl.Dl/"+m)
-		if _, err := recvRaw(cs); status.Code(err) != codes.DeadlineExceeded {
-			t.Errorf("%s: %v", m, err)
+		for d, seen := 50*time.Millisecond, false; !seen; d *= 2 {
+			seen = runsOut(t, srv, cc, "/dl.Dl/"+m, d)
 		}
 		// The client cancels at its deadline: either may come first.
 		if err := <-ends; !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: the server's end: %v", m, err)
 		}
-		cancel()
 	}
+}
+
+// runsOut opens a stream that runs out of its time, and returns whether the
+// server has seen it: on a busy machine the time may be over before it is sent.
+func runsOut(t *testing.T, srv *stream.Server, cc *grpc.ClientConn, method string, d time.Duration) bool {
+	t.Helper()
+	before := srv.Stats().Opened
+	ctx, cancel := context.WithTimeout(within(t), d)
+	defer cancel()
+	cs, err := cc.NewStream(ctx, bidi, method)
+	if err == nil {
+		_, err = recvRaw(cs)
+	}
+	if status.Code(err) != codes.DeadlineExceeded {
+		t.Fatalf("%s: %v", method, err)
+	}
+	// A call on the same connection comes after it.
+	if _, err := unary(within(t), cc, "/echo.Echo/Unary", nil); err != nil {
+		t.Fatal(err)
+	}
+	return srv.Stats().Opened == before+2
 }
 
 // closer tells how a stream ends.
