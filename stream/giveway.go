@@ -122,12 +122,12 @@ func take(left *atomic.Int64) bool { return left.Load() > 0 && left.Add(-1) >= 0
 
 // giveWay is the answer of a session that was asked. Loop only.
 func (s *Session) giveWay(now timer.Time) {
-	if s.state != running || s.core.Err() != nil {
+	if s.state >= closing || s.core.Err() != nil {
 		return
 	}
 	g, c := &s.srv.giving, &s.care
 	if s.core.Len() == 0 {
-		if c.idle != 0 && now >= c.idle.Add(leastIdle) && take(&g.sessions) {
+		if s.state == running && c.idle != 0 && now >= c.idle.Add(leastIdle) && take(&g.sessions) {
 			s.dismiss()
 		}
 		return
@@ -159,7 +159,7 @@ func (s *Session) dismiss() {
 // mayGo reports whether the stream may be ended for a shortage, and nothing is
 // lost by it: what has come was taken, and nothing waits to be sent.
 func (st *Stream) mayGo() bool {
-	return st.flags&finishing == 0 && !st.method.short() && !st.method.Vital && st.head == nil && st.between()
+	return st.flags&finishing == 0 && !st.method.short() && !st.method.Vital && st.queued.Load() == 0 && st.between()
 }
 
 // sendAway ends an idle stream, and tells the client when to come back.

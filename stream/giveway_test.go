@@ -239,3 +239,39 @@ func TestStreamIsSmall(t *testing.T) {
 		t.Errorf("a Stream has %d bytes", n)
 	}
 }
+
+// TestSentJustBefore: a stream that is to end for a shortage, or for being idle,
+// goes on when something has been sent that its loop does not know of yet.
+func TestSentJustBefore(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		end  func(p *peer, short *shortOf)
+	}{
+		{"shortage", func(p *peer, short *shortOf) { looks([]*peer{p}) }},
+		{"idle", func(p *peer, _ *shortOf) { passes(15*time.Second, p) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			short, all := throng(t, 1, 0)
+			p := all[0]
+			var st *Stream
+			p.srv.Handle("/c/One", Method{Limits: Limits{Idle: 60 * time.Second}, Open: func(x *Stream) (Handler, error) {
+				st = x
+				return ignores{}, nil
+			}})
+			p.open("/c/One", false)
+			passes(time.Second, p)
+			for range 50 {
+				passes(time.Second, p)
+			}
+			short.verdict = bounds.Verdict{State: bounds.Critical}
+			p.srv.giving.census[5].Store(1)
+			if err := st.Send([]byte("news")); err != nil {
+				t.Fatal(err)
+			}
+			c.end(p, short)
+			if g := newGathered().from(p); string(g.data[1]) != string(message("news")) || g.ended[1] {
+				t.Errorf("sent %q, ended: %v", g.data[1], g.ended[1])
+			}
+		})
+	}
+}

@@ -18,8 +18,8 @@ import (
 // not do its part in time, ResourceExhausted for one that takes nothing, as for
 // flow control, and Unavailable where it may begin anew at once.
 type Limits struct {
-	// Idle is how long nothing may come or go, whatever the method does
-	// meanwhile. DeadlineExceeded. Calls of one request and one answer, and
+	// Idle is how long nothing may come or go, nor wait to be sent, whatever the
+	// method does meanwhile. DeadlineExceeded. Calls of one request and one answer, and
 	// streams with a subscription to a Topic, are not idle. Streams that may be
 	// silent for longer, as clients' keepalives are no messages, need -1.
 	Idle time.Duration
@@ -117,8 +117,9 @@ func (s *Session) lookAtStreams(now timer.Time) {
 }
 
 // each calls f for each stream that has a method and has not ended; f may end it
-// and others.
+// and others. What others have sent is in the queues by then.
 func (s *Session) each(f func(st *Stream)) {
+	s.takeInbox()
 	all := s.core.Streams(s.lane.streams[:0])
 	s.lane.streams = nil // who comes here from a callback needs another
 	for i, h := range all {
@@ -138,7 +139,7 @@ func (st *Stream) inspect(t ticks) {
 	x, l := &st.since, &st.method.Limits
 	moved := st.flags & (came | went)
 	st.flags &^= came | went
-	if moved != 0 {
+	if moved != 0 || st.queued.Load() > 0 {
 		x.idle = t
 	}
 	if moved&came != 0 || !st.owesUs() {
