@@ -50,7 +50,7 @@ func TestStreamRun(t *testing.T) {
 
 // A server whose answers are not responses, but requests, as the client was not told to expect.
 func TestStreamLiarsFailTheRun(t *testing.T) {
-	o, err := parse([]string{"stream", "-window", "100ms"}, &strings.Builder{})
+	o, err := parse([]string{"stream", "-window", "20s"}, &strings.Builder{}) // the first answer ends it
 	if err != nil {
 		t.Fatal(err)
 	}

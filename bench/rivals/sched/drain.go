@@ -14,9 +14,9 @@ func drain(j job) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	running := make(chan struct{}, 1)
+	running := make(chan time.Time, 1)
 	err = s.every(time.Now().Add(200*time.Millisecond), time.Hour, func() {
-		running <- struct{}{}
+		running <- time.Now()
 		time.Sleep(j.Window)
 	})
 	if err == nil {
@@ -25,8 +25,7 @@ func drain(j job) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	<-running
-	began, used := time.Now(), cpu()
+	began, used := <-running, cpu()
 	if err := s.end(); err != nil {
 		return nil, err
 	}

@@ -17,6 +17,7 @@ type fires struct {
 	P50, P99   float64 // ns
 	P999, Most float64
 	Setup      float64 // ns of processor time for each job
+	Overtaken  bool    // the first instant came before the last job was added: there is nothing else
 }
 
 // tooLate is what counts as late.
@@ -60,7 +61,7 @@ func intervals(j job) (any, error) {
 	due := uint64(j.N) * uint64(j.Window/j.Period)
 	// All jobs are added before the first instant comes. The slowest takes some 50 µs a job.
 	began, used := time.Now(), cpu()
-	g := &gauge{start: began.Add(500*time.Millisecond + time.Duration(j.N)*lead[j.Subject]), period: j.Period,
+	g := &gauge{start: began.Add(j.Lead + time.Duration(j.N)*lead[j.Subject]), period: j.Period,
 		late: make([]time.Duration, due+due/4)}
 	g.open = g.start.Add(j.Warm.Truncate(j.Period) + j.Period)
 	g.shut = g.open.Add(j.Window)
@@ -74,7 +75,7 @@ func intervals(j job) (any, error) {
 		return nil, err
 	}
 	if time.Now().After(g.start) {
-		return nil, errors.New("the first instant had come before the last job was added")
+		return fires{Overtaken: true}, nil
 	}
 	r := fires{Due: due, Setup: float64(cpu()-used) / float64(j.N)}
 	time.Sleep(time.Until(g.open))

@@ -29,8 +29,9 @@ type job struct {
 	Subject string // a key of subjects; for skew all of them side by side
 	N       int    // jobs, or one-shots that are pending
 	Period  time.Duration
-	Inside  int  // for skew: so many goroutines of the process compute
-	Spare   bool // and they run on a spare.Pool
+	Lead    time.Duration // for intervals: before the first instant, besides what it takes to add the jobs
+	Inside  int           // for skew: so many goroutines of the process compute
+	Spare   bool          // and they run on a spare.Pool
 	Warm    time.Duration
 	Window  time.Duration
 }
