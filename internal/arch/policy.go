@@ -112,6 +112,8 @@ var may = map[string]row{
 	"internal/redistest": {module: list("internal/await"), net: true},
 	"internal/script":    {net: true},
 
+	"internal/restarttest": {module: list("internal/await")},
+
 	// To come.
 	"internal/h2":    {module: list("internal/buf"), others: list(hpack)},
 	"stream":         {module: list("bounds", "conn", "timer", "internal/buf", "internal/h2")},
