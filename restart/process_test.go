@@ -1,7 +1,6 @@
 package restart_test
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -9,15 +8,12 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"os/exec"
-	"strconv"
-	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/weir-go/weir/conn"
 	"github.com/weir-go/weir/internal/leak"
+	"github.com/weir-go/weir/internal/restarttest"
 	"github.com/weir-go/weir/lifecycle"
 	"github.com/weir-go/weir/netconn"
 	"github.com/weir-go/weir/restart"
@@ -40,19 +36,18 @@ func TestMain(m *testing.M) {
 
 // server is a program with three listeners, as one would write it.
 type server struct {
-	sockets  *restart.Sockets
-	rt       *conn.Runtime
-	echo     *conn.Listener
-	file     *conn.Listener
-	http     http.Server
-	web      *netconn.Listener
-	std      http.Server
-	stdln    net.Listener
-	requests int
+	sockets *restart.Sockets
+	rt      *conn.Runtime
+	echo    *conn.Listener
+	file    *conn.Listener
+	http    http.Server
+	web     *netconn.Listener
+	std     http.Server
+	stdln   net.Listener
 }
 
 // serve is the main function of the server. What it says is a line for each event:
-// "ready GENERATION PID ADDRESS...", "restarted ERROR", "ended".
+// those of package restarttest, "restarted ERROR", "waiting PID".
 func serve() error {
 	s := &server{}
 	var err error
@@ -81,12 +76,12 @@ func serve() error {
 			{Name: "servers", Stage: lifecycle.Servers, Open: s.listen, Stop: s.drain},
 		},
 		Ready: func() {
-			fmt.Println("ready", s.sockets.Generation(), os.Getpid(), s.echo.Addr(), s.file.Addr(), s.web.Addr(), s.stdln.Addr())
+			restarttest.Ready(s.sockets.Generation(), s.echo.Addr(), s.file.Addr(), s.web.Addr(), s.stdln.Addr())
 		},
 		Restarted: func(err error) { fmt.Println("restarted", err) },
 	}
 	err = kit.Run(context.Background())
-	fmt.Println("ended", s.sockets.Generation(), err)
+	restarttest.Ended(s.sockets.Generation(), err)
 	return err
 }
 
@@ -160,118 +155,15 @@ func (answer) Data(c *conn.Conn) error {
 func (answer) Shutdown(*conn.Conn)      {}
 func (answer) Closed(*conn.Conn, error) {}
 
-// line is a server and its successors, who write to one pipe.
+// line is a server and its successors, with where they listen.
 type line struct {
-	t     *testing.T
-	out   chan string
-	first *exec.Cmd
-
-	ended                []string // what processes said at their end, since it was asked for
-	pid                  int      // of who serves
-	generation           int
+	*restarttest.Line
 	echo, file, web, std string
 }
 
-// begin starts the first process of a line.
 func begin(t *testing.T, env ...string) *line {
 	t.Helper()
-	l := &line{t: t, out: make(chan string, 64), file: t.TempDir() + "/s"}
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.first = exec.Command(os.Args[0])
-	l.first.Env = append(append(os.Environ(), role+"=1", "RESTART_FILE="+l.file, "GORACE=atexit_sleep_ms=0"), env...)
-	l.first.Stdout, l.first.Stderr = w, os.Stderr
-	if err := l.first.Start(); err != nil {
-		t.Fatal(err)
-	}
-	w.Close()
-	go func() {
-		defer close(l.out)
-		defer r.Close()
-		for in := bufio.NewScanner(r); in.Scan(); {
-			l.out <- in.Text()
-		}
-	}()
-	t.Cleanup(func() { l.end() })
-	l.serves()
-	return l
-}
-
-// end ends whoever is left; the pipe ends with the last.
-func (l *line) end() {
-	syscall.Kill(l.pid, syscall.SIGTERM)
-	late := time.NewTimer(patience)
-	defer late.Stop()
-	for {
-		select {
-		case _, ok := <-l.out:
-			if !ok {
-				l.first.Wait()
-				return
-			}
-		case <-late.C:
-			l.t.Error("processes are left")
-			syscall.Kill(l.pid, syscall.SIGKILL)
-			l.first.Process.Kill()
-			l.first.Wait()
-			return
-		}
-	}
-}
-
-const patience = 30 * time.Second
-
-// says waits for a line that begins with a word.
-func (l *line) says(word string) (rest string) {
-	l.t.Helper()
-	late := time.NewTimer(patience)
-	defer late.Stop()
-	for {
-		select {
-		case s, ok := <-l.out:
-			if !ok {
-				l.t.Fatalf("all have ended without saying %s", word)
-			}
-			first, rest, _ := strings.Cut(s, " ")
-			if first == word {
-				return rest
-			}
-			if first == "ended" { // they take the time that they take
-				l.ended = append(l.ended, rest)
-			}
-		case <-late.C:
-			l.t.Fatalf("nobody says %s", word)
-		}
-	}
-}
-
-// ends waits until n processes have ended, and wants them to have done so in order.
-func (l *line) ends(n int) {
-	l.t.Helper()
-	for len(l.ended) < n {
-		l.ended = append(l.ended, l.says("ended"))
-	}
-	for _, how := range l.ended {
-		if !strings.HasSuffix(how, " <nil>") {
-			l.t.Errorf("a process has ended: %s", how)
-		}
-	}
-}
-
-// serves waits until a process says that it does, and notes which.
-func (l *line) serves() {
-	l.t.Helper()
-	f := strings.Fields(l.says("ready"))
-	l.generation, _ = strconv.Atoi(f[0])
-	l.pid, _ = strconv.Atoi(f[1])
-	l.echo, l.file, l.web, l.std = f[2], f[3], f[4], f[5]
-}
-
-func (l *line) signal(s syscall.Signal) {
-	l.t.Helper()
-	if err := syscall.Kill(l.pid, s); err != nil {
-		l.t.Fatal(err)
-	}
+	env = append(env, role+"=1", "RESTART_FILE="+t.TempDir()+"/s")
+	l := restarttest.Begin(t, env...)
+	return &line{l, l.Addrs[0], l.Addrs[1], l.Addrs[2], l.Addrs[3]}
 }

@@ -8,69 +8,13 @@ import (
 	"net/http"
 	"os"
 	"strconv"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/weir-go/weir/internal/await"
+	"github.com/weir-go/weir/internal/restarttest"
 )
-
-// load is clients that ask until they are told to stop. What goes wrong is told by
-// stop: nothing may.
-type load struct {
-	stop  chan struct{}
-	wg    sync.WaitGroup
-	asked atomic.Uint64
-	wrong chan error
-}
-
-func ask(clients int, request func(n int) error) *load {
-	l := &load{stop: make(chan struct{}), wrong: make(chan error, clients)}
-	for i := range clients {
-		l.wg.Go(func() {
-			for n := i; ; n += clients {
-				select {
-				case <-l.stop:
-					return
-				default:
-				}
-				if err := request(n); err != nil {
-					l.wrong <- err
-					return
-				}
-				l.asked.Add(1)
-			}
-		})
-	}
-	return l
-}
-
-// more waits until n more requests have been answered.
-func (l *load) more(t *testing.T, n uint64) {
-	t.Helper()
-	late := time.Now().Add(patience)
-	for until := l.asked.Load() + n; l.asked.Load() < until; {
-		select {
-		case err := <-l.wrong:
-			t.Fatal(err)
-		case <-time.After(time.Millisecond):
-		}
-		if time.Now().After(late) {
-			t.Fatal("the clients do not get on")
-		}
-	}
-}
-
-func (l *load) end(t *testing.T, what string) {
-	t.Helper()
-	close(l.stop)
-	l.wg.Wait()
-	close(l.wrong)
-	for err := range l.wrong {
-		t.Errorf("%s: %v", what, err)
-	}
-	t.Logf("%s: %d requests", what, l.asked.Load())
-}
 
 // once connects, asks, and closes.
 func once(network, address string) func(n int) error {
@@ -80,7 +24,7 @@ func once(network, address string) func(n int) error {
 			return err
 		}
 		defer c.Close()
-		c.SetDeadline(time.Now().Add(patience))
+		c.SetDeadline(time.Now().Add(await.Patience))
 		message := strconv.Itoa(n)
 		if _, err := io.WriteString(c, message); err != nil {
 			return err
@@ -104,7 +48,7 @@ func get(t *testing.T, clients int, address string) func(int) error {
 	for i := range all {
 		tr := &http.Transport{}
 		t.Cleanup(tr.CloseIdleConnections)
-		all[i] = http.Client{Transport: tr, Timeout: patience}
+		all[i] = http.Client{Transport: tr, Timeout: await.Patience}
 	}
 	return func(n int) error {
 		r, err := all[n%clients].Get("http://" + address)
@@ -128,29 +72,29 @@ func TestUnderLoad(t *testing.T) {
 		restarts, between = 5, 3000
 	}
 	s := begin(t)
-	loads := map[string]*load{
-		"tcp, a connection each":          ask(4, once("tcp", s.echo)),
-		"unix, a connection each":         ask(2, once("unix", s.file)),
-		"http, kept alive":                ask(4, get(t, 4, s.web)),
-		"http on package net, kept alive": ask(2, get(t, 2, s.std)),
+	loads := map[string]*restarttest.Load{
+		"tcp, a connection each":          restarttest.Ask(4, once("tcp", s.echo)),
+		"unix, a connection each":         restarttest.Ask(2, once("unix", s.file)),
+		"http, kept alive":                restarttest.Ask(4, get(t, 4, s.web)),
+		"http on package net, kept alive": restarttest.Ask(2, get(t, 2, s.std)),
 	}
 	for i := range restarts {
 		for _, l := range loads {
-			l.more(t, between)
+			l.More(t, between)
 		}
-		old, sig := s.pid, []syscall.Signal{syscall.SIGHUP, syscall.SIGUSR2}[i%2]
-		s.signal(sig)
-		s.serves()
-		if s.pid == old || s.generation != i+1 {
-			t.Fatalf("process %d after %d, generation %d", s.pid, old, s.generation)
+		old, sig := s.PID, []syscall.Signal{syscall.SIGHUP, syscall.SIGUSR2}[i%2]
+		s.Signal(sig)
+		s.Serves()
+		if s.PID == old || s.Generation != i+1 {
+			t.Fatalf("process %d after %d, generation %d", s.PID, old, s.Generation)
 		}
 	}
 	for what, l := range loads {
-		l.more(t, between)
-		l.end(t, what)
+		l.More(t, between)
+		l.End(t, what)
 	}
-	s.signal(syscall.SIGTERM)
-	s.ends(restarts + 1)
+	s.Signal(syscall.SIGTERM)
+	s.Ends(restarts + 1)
 	if _, err := os.Lstat(s.file); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the socket's file is left: %v", err)
 	}
@@ -164,20 +108,20 @@ func TestSuccessorFails(t *testing.T) {
 	} {
 		t.Run(test.do, func(t *testing.T) {
 			s := begin(t, "RESTART_NEXT="+test.do, "RESTART_PATIENCE="+test.patience)
-			tcp := ask(2, once("tcp", s.echo))
-			file := ask(2, once("unix", s.file))
+			tcp := restarttest.Ask(2, once("tcp", s.echo))
+			file := restarttest.Ask(2, once("unix", s.file))
 			for range 2 {
-				s.signal(syscall.SIGHUP)
-				if got := s.says("restarted"); got != test.want {
+				s.Signal(syscall.SIGHUP)
+				if got := s.Says("restarted"); got != test.want {
 					t.Errorf("%q, want %q", got, test.want)
 				}
-				tcp.more(t, 20)
-				file.more(t, 20)
+				tcp.More(t, 20)
+				file.More(t, 20)
 			}
-			tcp.end(t, "tcp")
-			file.end(t, "unix")
-			s.signal(syscall.SIGTERM)
-			s.ends(1)
+			tcp.End(t, "tcp")
+			file.End(t, "unix")
+			s.Signal(syscall.SIGTERM)
+			s.Ends(1)
 		})
 	}
 }
@@ -186,17 +130,17 @@ func TestSuccessorFails(t *testing.T) {
 // program that is told to end does not wait for it.
 func TestOneAtATime(t *testing.T) {
 	s := begin(t, "RESTART_NEXT=wait")
-	s.signal(syscall.SIGHUP)
-	pid, _ := strconv.Atoi(s.says("waiting"))
-	s.signal(syscall.SIGHUP)
-	if got := s.says("restarted"); got != "restart: a successor is being started" {
+	s.Signal(syscall.SIGHUP)
+	pid, _ := strconv.Atoi(s.Says("waiting"))
+	s.Signal(syscall.SIGHUP)
+	if got := s.Says("restarted"); got != "restart: a successor is being started" {
 		t.Errorf("%q", got)
 	}
-	s.signal(syscall.SIGTERM)
-	if got := s.says("restarted"); got != "context canceled" {
+	s.Signal(syscall.SIGTERM)
+	if got := s.Says("restarted"); got != "context canceled" {
 		t.Errorf("%q", got)
 	}
-	s.ends(1)
+	s.Ends(1)
 	if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
 		t.Errorf("the successor is left: %v", err)
 	}

@@ -120,8 +120,12 @@ func (s *Service) Stats() Stats {
 	return Stats{Watchers: len(s.watchers), Refused: s.refused}
 }
 
-// Close ends the streams of Watch, which a server that drains would wait for, with
-// Unavailable, once they have been told how things stand. Check and List go on.
+// Close begins the end of a server, which would wait for the streams of Watch: their
+// sessions drain, and then they end with Unavailable, once they have been told how
+// things stand. Check and List go on.
+//
+// The order is for clients that send no calls to a server whose Watch has failed:
+// they have heard before that they should connect anew.
 func (s *Service) Close() {
 	s.mu.Lock()
 	again := s.closed
@@ -133,6 +137,7 @@ func (s *Service) Close() {
 	}
 	s.stop()
 	for _, w := range all {
+		w.st.Session().Drain()
 		w.st.Post(func(*stream.Stream) { w.tell(); w.st.Finish(errClosed) })
 	}
 }
