@@ -46,6 +46,8 @@ judges: # those of make test who are others' programs; here none may be missing
 faults: # the fault suite as long as its figures need; make test has a short form
 	WEIR_FAULTS=long go test -count 1 -timeout 15m -v ./internal/faults
 	WEIR_FAULTS=long go test -tags faults -run '$(SHIM)' -count 1 -timeout 15m -v ./internal/faults
+	cd contrib/interop && WEIR_FAULTS=long go test -count 1 -timeout 20m -v ./faults
+	cd contrib/interop && WEIR_FAULTS=long CGO_ENABLED=1 go test -race -run Soak -count 1 -timeout 20m -v ./faults
 
 bench: # this runtime against package net; see go run ./bench -h
 	go run ./bench $(ARGS)
