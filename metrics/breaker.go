@@ -51,6 +51,14 @@ var breakerFigures = []row[breaker.Stats]{
 
 // targetFigures are those of a client that is careful with its targets.
 var targetFigures = []row[stream.ClientStats]{
+	{level, "calls_resting", "", "Calls that wait for when a server wants them back.",
+		func(s *stream.ClientStats) float64 { return float64(s.Resting) }},
+	{level, "retry_budget", "", "Calls that may be done again now.",
+		func(s *stream.ClientStats) float64 { return float64(s.Budget) }},
+	{count, "pushbacks_total", "", "Streams that a server has refused and wants back, and that may come back.",
+		func(s *stream.ClientStats) float64 { return float64(s.Pushbacks) }},
+	{count, "retries_over_budget_total", "", "Streams that were not opened again because the budget was used up.",
+		func(s *stream.ClientStats) float64 { return float64(s.NoBudget) }},
 	{count, "dials_barred_total", "", "Connections that were not begun because the target's breaker was open.",
 		func(s *stream.ClientStats) float64 { return float64(s.Barred) }},
 }

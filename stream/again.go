@@ -63,7 +63,6 @@ func (o *outgoing) rewind() (n int) {
 func (o *outgoing) depart() {
 	st, limbo := o.st, o.client.limbo
 	s := st.sess
-	o.tried = true
 	st.dropIn()
 	s.unlist(st)
 	st.stopDeadline()

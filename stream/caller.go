@@ -34,7 +34,7 @@ func (s *Session) admit(o *outgoing) {
 	s.line.serves()
 	s.tally.opened++
 	s.care.busy, s.care.spoke = true, true
-	o.sure = o.tried
+	o.sure = o.tried && o.times <= 0
 	if d := st.deadline; d != nil {
 		s.link.SetTimer(&d.timer, d.when)
 	}
@@ -86,6 +86,9 @@ func (k *caller) Request(*h2.Block, bool) {}
 func (k *caller) Headers(h *h2.Stream[*Stream], b *h2.Block, end bool) {
 	st := h.Owner
 	o := st.out()
+	if end && o.comesBack(b) {
+		return
+	}
 	o.commit()
 	switch {
 	case st.flags&ended != 0:
@@ -208,9 +211,10 @@ func (o *outgoing) refused(status *Status) {
 	switch why := o.cancelled(); {
 	case why != nil:
 		o.st.ended(why)
-	case o.tried || o.sure:
+	case o.tried || o.sure || !o.client.spend():
 		o.st.ended(status)
 	default:
+		o.tried = true
 		o.depart()
 	}
 }

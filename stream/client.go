@@ -39,7 +39,10 @@ type Client struct {
 	lines      []*line // that are ready, or were
 	sessions   int
 	queue      queue
-	calls      int // that have not ended
+	resting    queue   // calls that a server wants back later
+	leaving    int     // that are on their way there
+	budget     float64 // calls that may be done again: see Retry
+	calls      int     // that have not ended
 	dialing    *attempt
 	turn       int // index of the next target
 	failed     int // dials in a row that came to nothing
@@ -61,6 +64,9 @@ type Client struct {
 func NewClient(rt *conn.Runtime, cfg ClientConfig) *Client {
 	cfg.setDefaults()
 	c := &Client{rt: rt, post: rt, dial: (*attempt).start, set: cfg, alive: cfg.Keepalive.Time, quiet: make(chan struct{}), gone: make(chan struct{})}
+	if cfg.Retry.Ratio > 0 {
+		c.budget = float64(cfg.Retry.Burst)
+	}
 	c.settle(cfg.Config, true)
 	c.limbo = &Session{own: &c.side}
 	c.life, c.end = context.WithCancel(context.Background())
@@ -98,6 +104,8 @@ func (c *Client) prepare(x *callee, path string, co *CallOptions) error {
 		}
 	}
 	o.st, o.client, o.header, o.wait = st, c, co.Header, co.WaitForReady
+	o.times = co.Retries
+	zero(&o.times, c.set.Retry.Times)
 	o.method = Method{MaxRecv: co.MaxRecv, MaxSend: co.MaxSend, own: &c.side, out: o}
 	zero(&o.method.MaxRecv, c.cfg.MaxRecv)
 	zero(&o.method.MaxSend, c.cfg.MaxSend)

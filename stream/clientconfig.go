@@ -21,9 +21,10 @@ type ClientConfig struct {
 	UserAgent string      // "": weir
 
 	MaxConns    int           // connections at once. 0: 2. Those that a server drains do not count, but there are never more than four times as many
-	MaxWaiting  int           // calls that wait for a connection. 0: 1024. Above: ErrBusy
+	MaxWaiting  int           // calls that wait for a connection, or for when a server wants them back. 0: 1024. Above: ErrBusy, or they end with what the server has said
 	DialTimeout time.Duration // until a connection is ready for calls. 0: 20 s
 	Backoff     Backoff
+	Retry       Retry
 	PingIdle    bool // keepalive for connections without calls, too
 
 	// Breaker is asked before a target is dialed. When it lets nobody through no
@@ -52,6 +53,25 @@ type Backoff struct {
 	Max time.Duration // the last one. 0: 20 s
 }
 
+// Retry bounds what a Client does again by itself. There are two kinds of calls:
+//
+//   - A server has surely not looked at them (REFUSED_STREAM, GOAWAY). They are
+//     opened again at once, elsewhere if there is another connection, one time.
+//   - It has refused them with Unavailable or ResourceExhausted, before any
+//     header, and said when to come back (grpc-retry-pushback-ms, gRFC A6). They
+//     are opened again then if Times says so and the call has that much time
+//     left. A pushback below 0, or one that cannot be read, asks not to come back.
+//
+// Both are paid from one budget, so that a server in trouble has no more than
+// 1+Ratio times the calls to refuse, and Burst. A call that is not done again ends
+// with what the server has said.
+type Retry struct {
+	Ratio float64       // of calls, that may be done again in the long run. 0: 0.2; negative: none
+	Burst int           // that may be beyond that, as when a server drains a connection. 0: 256
+	Times int           // that a call is done again when it is to come back. 0: never
+	Most  time.Duration // that is waited for a server. 0: 1 min. Above: it ends the call
+}
+
 // CallOptions are what one call may have of its own. The zero value works.
 type CallOptions struct {
 	Header      Metadata      // of the request
@@ -63,6 +83,8 @@ type CallOptions struct {
 	// WaitForReady lets the call wait for a connection as long as it takes.
 	// Otherwise it fails with Unavailable when all targets have.
 	WaitForReady bool
+
+	Retries int // times that it is done again when it is to come back. 0: Retry.Times; negative: never
 
 	MaxRecv, MaxSend int // bytes of a message. 0: Config's
 }
@@ -87,4 +109,7 @@ func (cfg *ClientConfig) setDefaults() {
 	zero(&cfg.DialTimeout, 20*time.Second)
 	zero(&cfg.Backoff.Min, 100*time.Millisecond)
 	zero(&cfg.Backoff.Max, 20*time.Second)
+	zero(&cfg.Retry.Ratio, 0.2)
+	zero(&cfg.Retry.Burst, 256)
+	zero(&cfg.Retry.Most, time.Minute)
 }

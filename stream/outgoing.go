@@ -13,8 +13,8 @@ import (
 //	Start, Call ──► waiting ◄──────────────┐ again, once
 //	                  │ there is room      │
 //	                  ▼                    │
-//	                placed ──► open ──► refused, nothing shown to the caller
-//	                  │          │
+//	                placed ──► open ──► refused, nothing shown to the caller;
+//	                  │          │      to come back: resting first
 //	  not in time,    │          │ status
 //	  cancelled       └───► done ◄
 //
@@ -26,7 +26,7 @@ type outgoing struct {
 	client *Client
 	method Method // of st
 
-	// Of the call; never changes.
+	// Of the call; never changes, but for the header of one that comes back.
 	header     Metadata
 	compressor Compressor
 	wait       bool          // WaitForReady
@@ -38,6 +38,7 @@ type outgoing struct {
 	line       *line // it is placed on
 	avoid      *line // which has refused it
 	prev, next *outgoing
+	nap        *time.Timer // ends its rest
 
 	// Guarded by mu, but that at may be read by anyone.
 	mu      sync.Mutex
@@ -55,8 +56,11 @@ type outgoing struct {
 	kept      *Buffer   // sent, and to be sent again if the stream is refused
 	keptLast  *Buffer
 	keptBytes int
-	sure      bool // the stream stays where it is: nothing is kept
-	tried     bool // and was refused once
+	sure      bool          // the stream stays where it is: nothing is kept
+	tried     bool          // and was refused once
+	times     int           // that it may yet come back when a server wants it back
+	again     int           // that it has
+	pause     time.Duration // until then; of the rest that begins
 	codec     Compressor
 	foreign   *Status // the reply is not gRPC's: what the stream ends with
 }
@@ -75,6 +79,7 @@ const (
 	nowhere place = iota // not yet, between two sessions, or no more
 	inQueue
 	onLine
+	resting // until a server wants it back
 )
 
 func (o *outgoing) response() reply {

@@ -91,7 +91,7 @@ func (c *Client) enter(o *outgoing, t *todo) (*line, error) {
 	}
 	if c.queue.n == 0 {
 		if l := c.best(nil); l != nil {
-			c.calls++
+			c.called()
 			l.take(o)
 			if l.crowded() {
 				c.grow(t, true)
@@ -102,11 +102,11 @@ func (c *Client) enter(o *outgoing, t *todo) (*line, error) {
 	switch {
 	case c.cooling != nil && !o.wait && !c.hasReady():
 		return nil, c.unavailable()
-	case c.queue.n >= c.set.MaxWaiting:
+	case !c.mayWait():
 		c.nums.busy.Add(1)
 		return nil, ErrBusy
 	}
-	c.calls++
+	c.called()
 	if o.method.Go != nil {
 		o.begun = make(chan struct{})
 	}
@@ -200,10 +200,15 @@ func (c *Client) grow(t *todo, wanted bool) {
 // forget ends a stream that waits and was cancelled.
 func (c *Client) forget(o *outgoing) {
 	c.mu.Lock()
-	waits := o.place == inQueue
-	if waits {
+	waits := true
+	switch o.place {
+	case inQueue:
 		c.queue.remove(o)
 		o.place = nowhere
+	case resting:
+		c.wake(o)
+	default:
+		waits = false
 	}
 	c.mu.Unlock()
 	if waits {
@@ -233,10 +238,16 @@ func (c *Client) requeue(o *outgoing) {
 	var t todo
 	c.mu.Lock()
 	why := o.cancelled()
+	rest := o.pause
+	if o.pause = 0; rest > 0 {
+		c.leaving--
+	}
 	switch {
 	case why != nil:
 	case c.closed:
 		why = &Status{Code: Unavailable, Message: "the client is closed"}
+	case rest > 0:
+		c.rest(o, rest)
 	case c.cooling != nil && !o.wait && !c.hasReady():
 		why = c.unavailable()
 	default:
@@ -285,7 +296,8 @@ func (o *outgoing) offLine() {
 	o.line, o.place = nil, nowhere
 }
 
-// failWaiting takes the calls off that do not wait for ready, or all. mu is held.
+// failWaiting takes the calls off that do not wait for ready, or all that are on
+// no connection. mu is held.
 func (c *Client) failWaiting(t *todo, why *Status, all bool) {
 	t.why = why
 	for o := c.queue.head; o != nil; {
@@ -296,6 +308,11 @@ func (c *Client) failWaiting(t *todo, why *Status, all bool) {
 			t.end = append(t.end, o)
 		}
 		o = next
+	}
+	for all && c.resting.head != nil {
+		o := c.resting.head
+		c.wake(o)
+		t.end = append(t.end, o)
 	}
 }
 
