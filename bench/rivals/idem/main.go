@@ -4,16 +4,14 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
+
+	"github.com/weir-go/weir/bench/rivals/internal/probe"
 )
 
 // job is what to measure.
@@ -48,35 +46,19 @@ var subjects = map[string]func(job) (*subject, error){
 	"files": sagas, "files-redis": sagas,
 }
 
-func main() {
-	if err := run(); err != nil {
-		fmt.Fprintln(os.Stderr, "idem:", err)
-		os.Exit(1)
-	}
-	io.Copy(io.Discard, os.Stdin)
-}
+func main() { probe.Main("idem", run) }
 
-func run() error {
-	var j job
-	if len(os.Args) != 2 {
-		return errors.New("one argument, the job")
-	}
-	if err := json.Unmarshal([]byte(os.Args[1]), &j); err != nil {
-		return err
-	}
+func run(j job) (any, error) {
 	open := subjects[j.Subject]
 	if open == nil || j.Callers < 1 {
-		return fmt.Errorf("subject %q, %d callers", j.Subject, j.Callers)
+		return nil, fmt.Errorf("subject %q, %d callers", j.Subject, j.Callers)
 	}
 	s, err := open(j)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	r, err := j.measure(s)
-	if err = errors.Join(err, s.close()); err != nil {
-		return err
-	}
-	return json.NewEncoder(os.Stdout).Encode(r)
+	return r, errors.Join(err, s.close())
 }
 
 // caller is one goroutine's latencies, of the window only.
@@ -152,9 +134,7 @@ type sight struct {
 }
 
 func look(s *subject, ops uint64) sight {
-	var u syscall.Rusage
-	syscall.Getrusage(syscall.RUSAGE_SELF, &u)
-	l := sight{at: time.Now(), cpu: time.Duration(u.Utime.Nano() + u.Stime.Nano()), ops: ops}
+	l := sight{at: time.Now(), cpu: probe.CPU(), ops: ops}
 	if s.syncs != nil {
 		l.syncs = s.syncs()
 	}

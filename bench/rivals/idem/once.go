@@ -19,13 +19,16 @@ import (
 
 var bg = context.Background()
 
+// patience bounds each operation: a machine that was stopped for a moment is no error.
+const patience = 30 * time.Second
+
 // prefix tells the keys of one process from those of another.
 func prefix() string { return strconv.FormatUint(rand.Uint64(), 36) + "-" }
 
 // unsafeOnce is what many write: SET NX PX, and GET. It promises nothing after a crash, has no owner and no request
 // that it compares. go-redis, on package net ("std") or on netconn.
 func unsafeOnce(j job) (*subject, error) {
-	o := &goredis.Options{Addr: j.Addr, MaxRetries: -1}
+	o := &goredis.Options{Addr: j.Addr, MaxRetries: -1, DialTimeout: patience, ReadTimeout: patience, WriteTimeout: patience, PoolTimeout: patience}
 	if strings.HasPrefix(j.Addr, "/") {
 		o.Network = "unix"
 	}
@@ -99,6 +102,6 @@ func openStore(j job) (*conn.Runtime, *redis.Store, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	s, err := redis.Open(bg, redis.Config{Runtime: rt, Addrs: []string{j.Addr}, Pooled: j.Subject == "pooled"})
+	s, err := redis.Open(bg, redis.Config{Runtime: rt, Addrs: []string{j.Addr}, Pooled: j.Subject == "pooled", Timeout: patience})
 	return rt, s, err
 }

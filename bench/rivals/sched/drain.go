@@ -1,6 +1,10 @@
 package main
 
-import "time"
+import (
+	"time"
+
+	"github.com/weir-go/weir/bench/rivals/internal/probe"
+)
 
 // drained is what it costs to wait for a body that runs.
 type drained struct {
@@ -25,9 +29,9 @@ func drain(j job) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	began, used := <-running, cpu()
+	began, used := <-running, probe.CPU()
 	if err := s.end(); err != nil {
 		return nil, err
 	}
-	return drained{float64(cpu() - used), float64(time.Since(began))}, nil
+	return drained{float64(probe.CPU() - used), float64(time.Since(began))}, nil
 }

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"github.com/weir-go/weir/bench/rivals/internal/probe"
 )
 
 // fires are what came of jobs on a grid, in a window.
@@ -60,7 +62,7 @@ func intervals(j job) (any, error) {
 	}
 	due := uint64(j.N) * uint64(j.Window/j.Period)
 	// All jobs are added before the first instant comes. The slowest takes some 50 µs a job.
-	began, used := time.Now(), cpu()
+	began, used := time.Now(), probe.CPU()
 	g := &gauge{start: began.Add(j.Lead + time.Duration(j.N)*lead[j.Subject]), period: j.Period,
 		late: make([]time.Duration, due+due/4)}
 	g.open = g.start.Add(j.Warm.Truncate(j.Period) + j.Period)
@@ -77,11 +79,11 @@ func intervals(j job) (any, error) {
 	if time.Now().After(g.start) {
 		return fires{Overtaken: true}, nil
 	}
-	r := fires{Due: due, Setup: float64(cpu()-used) / float64(j.N)}
+	r := fires{Due: due, Setup: float64(probe.CPU()-used) / float64(j.N)}
 	time.Sleep(time.Until(g.open))
-	used = cpu()
+	used = probe.CPU()
 	time.Sleep(time.Until(g.shut))
-	used = cpu() - used
+	used = probe.CPU() - used
 	n := min(int(g.n.Load()), len(g.late))
 	if err := finish(s, g); err != nil {
 		return nil, err

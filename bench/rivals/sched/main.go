@@ -7,19 +7,15 @@
 package main
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"os"
 	"runtime"
-	"syscall"
 	"time"
 
 	"github.com/go-co-op/gocron/v2"
 	"github.com/reugn/go-quartz/quartz"
 	"github.com/robfig/cron/v3"
 
+	"github.com/weir-go/weir/bench/rivals/internal/probe"
 	"github.com/weir-go/weir/sched"
 )
 
@@ -77,37 +73,13 @@ var subjects = map[string]func() (scheduler, error){
 }
 
 func main() {
-	if err := run(); err != nil {
-		fmt.Fprintln(os.Stderr, "sched:", err)
-		os.Exit(1)
-	}
-	io.Copy(io.Discard, os.Stdin)
-}
-
-func run() error {
-	var j job
-	if len(os.Args) != 2 {
-		return errors.New("one argument, the job")
-	}
-	if err := json.Unmarshal([]byte(os.Args[1]), &j); err != nil {
-		return err
-	}
-	kind := kinds[j.Kind]
-	if kind == nil || j.Kind != "skew" && subjects[j.Subject] == nil {
-		return fmt.Errorf("nothing is known of %q, %q", j.Kind, j.Subject)
-	}
-	r, err := kind(j)
-	if err != nil {
-		return err
-	}
-	return json.NewEncoder(os.Stdout).Encode(r)
-}
-
-// cpu is what this process has used, user and system.
-func cpu() time.Duration {
-	var u syscall.Rusage
-	syscall.Getrusage(syscall.RUSAGE_SELF, &u)
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	probe.Main("sched", func(j job) (any, error) {
+		kind := kinds[j.Kind]
+		if kind == nil || j.Kind != "skew" && subjects[j.Subject] == nil {
+			return nil, fmt.Errorf("nothing is known of %q, %q", j.Kind, j.Subject)
+		}
+		return kind(j)
+	})
 }
 
 // live is the memory in use, once all garbage is gone: the heap, and stacks of goroutines.

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"time"
+
+	"github.com/weir-go/weir/bench/rivals/internal/probe"
 )
 
 // pairs are what it costs to schedule and to cancel while many are pending.
@@ -28,13 +30,13 @@ func pending(j job) (any, error) {
 	r := rand.New(rand.NewPCG(1, 2))
 	away := func() time.Duration { return time.Hour + time.Duration(r.Int64N(int64(time.Hour))) }
 	shots := make([]shot, j.N)
-	before, used := live(), cpu()
+	before, used := live(), probe.CPU()
 	for i := range shots {
 		if shots[i], err = to.in(away()); err != nil {
 			return nil, err
 		}
 	}
-	p := pairs{Setup: float64(cpu()-used) / float64(j.N)}
+	p := pairs{Setup: float64(probe.CPU()-used) / float64(j.N)}
 	p.Bytes = (float64(live()) - float64(before)) / float64(j.N)
 	if err := s.begin(); err != nil {
 		return nil, err
@@ -66,7 +68,7 @@ func nothing() {}
 // what once takes.
 func (j job) each(do func() error) (float64, error) {
 	runtime.GC()
-	began, used, n := time.Now(), cpu(), 0
+	began, used, n := time.Now(), probe.CPU(), 0
 	for batch := 1; n == 0 || time.Since(began) < j.Window; batch = min(2*batch, 64) {
 		for range batch {
 			if err := do(); err != nil {
@@ -75,5 +77,5 @@ func (j job) each(do func() error) (float64, error) {
 		}
 		n += batch
 	}
-	return float64(cpu()-used) / float64(n), nil
+	return float64(probe.CPU()-used) / float64(n), nil
 }
