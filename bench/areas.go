@@ -36,7 +36,7 @@ type picture struct {
 }
 
 // areas are all there are; the first is the one that runs without a word.
-var areas = []*area{echoArea, timerArea, streamArea, idemArea, schedArea}
+var areas = []*area{echoArea, timerArea, streamArea, idemArea, schedArea, boundsArea}
 
 func areaOf(word string) *area {
 	i := slices.IndexFunc(areas, func(a *area) bool { return a.word == word })

@@ -19,7 +19,7 @@ import (
 
 // TestMain lets the test binary be the benchmark's other processes too, as the real one is.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && slices.Contains([]string{"serve", "drive", "probe", "burn", "streams", "talk"}, os.Args[1]) {
+	if len(os.Args) > 1 && slices.Contains([]string{"serve", "drive", "probe", "burn", "streams", "bounded", "talk"}, os.Args[1]) {
 		os.Exit(command(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	}
 	if len(os.Args) > 1 && os.Args[1] == "lie" {

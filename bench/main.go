@@ -25,7 +25,7 @@ func main() {
 	os.Exit(command(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-// command runs one of the commands this binary is and returns its exit code. serve, drive, probe, burn, streams and talk
+// command runs one of the commands this binary is and returns its exit code. serve, drive, probe, burn, streams, bounded and talk
 // are the benchmark's own processes: people don't call them.
 func command(args []string, in io.Reader, out, errs io.Writer) int {
 	var err error
@@ -40,6 +40,8 @@ func command(args []string, in io.Reader, out, errs io.Writer) int {
 		err = burn(in, out)
 	case len(args) > 0 && args[0] == "streams":
 		err = serveStreams(args[1:], in, out)
+	case len(args) > 0 && args[0] == "bounded":
+		err = serveBounded(args[1:], in, out)
 	case len(args) > 0 && args[0] == "talk":
 		err = talk(args[1:], in, out)
 	default:

@@ -36,9 +36,7 @@ func serveStreams(args []string, in io.Reader, out io.Writer) error {
 	defer rt.Close()
 	topic := stream.NewTopic(rt, stream.TopicConfig{Name: "news"})
 	srv := stream.NewServer(stream.Config{MaxStreams: 1 << 20})
-	err = errors.Join(
-		srv.Handle(bidiPath, stream.Method{Open: func(*stream.Stream) (stream.Handler, error) { return mirror{}, nil }}),
-		srv.Handle(unaryPath, stream.Method{Unary: func(_ *stream.Stream, m []byte) ([]byte, error) { return m, nil }}),
+	err = errors.Join(serveEcho(srv),
 		srv.Handle(subscribePath, stream.Method{Open: func(*stream.Stream) (stream.Handler, error) { return reader{topic}, nil }}))
 	if err != nil {
 		return err
