@@ -40,7 +40,7 @@ func TestH2spec(t *testing.T) {
 
 func h2spec(t *testing.T, judge, addr string, flags ...string) {
 	host, port := hostPort(t, addr)
-	at := append([]string{"-S", "-o", "2", "-h", host, "-p", port}, flags...)
+	at := append([]string{"-S", "-o", "30", "-h", host, "-p", port}, flags...)
 	file := filepath.Join(t.TempDir(), "report.xml")
 	out, err := run(t, judge, append(at, "-j", file)...)
 	text, readErr := os.ReadFile(file)

@@ -57,7 +57,7 @@ type Config struct {
 	Rate int
 
 	// Patience is how long to wait at the end for messages that are still out;
-	// what has not come back by then counts as an error. 0: 2 s.
+	// what has not come back by then counts as an error. 0: 10 s.
 	Patience time.Duration
 
 	// Progress, if set, is called about once a second while measuring, on the
@@ -149,7 +149,7 @@ func (cfg *Config) setDefaults() error {
 		}
 	}
 	if cfg.Patience <= 0 {
-		cfg.Patience = 2 * time.Second
+		cfg.Patience = 10 * time.Second
 	}
 	if cfg.Mode != Echo {
 		cfg.Rate, cfg.Pipeline = 0, 1

@@ -128,7 +128,7 @@ func TestProgressAddsUp(t *testing.T) {
 	server := serve(t, echo.Config{})
 	var seen []Snapshot
 	r, err := Run(t.Context(), runtimeFor(t, 1), Config{
-		To: server.Addr(), For: short50, Progress: func(s Snapshot) { seen = append(seen, s) },
+		To: server.Addr(), For: 10 * short50, Progress: func(s Snapshot) { seen = append(seen, s) },
 	})
 	require.NoError(t, err)
 	require.NotEmpty(t, seen)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"sync"
 	"testing"
 	"time"
 
@@ -221,13 +222,14 @@ func TestSwallowedMessagesAreCounted(t *testing.T) {
 // An open loop against a server that is slower than it says so.
 func TestOpenLoopTellsWhatItCouldNotSend(t *testing.T) {
 	release := make(chan struct{})
+	open := sync.OnceFunc(func() { close(release) })
 	to := wrong(t, func(c net.Conn) {
 		<-release
 		io.Copy(c, c)
 	})
 	r, err := Run(t.Context(), runtimeFor(t, 1), Config{
 		To: to, Conns: 2, Rate: 1000, For: short50,
-		Progress: func(Snapshot) { close(release) }, // once, at the window's end
+		Progress: func(Snapshot) { open() }, // at the window's end
 	})
 	require.NoError(t, err)
 	require.NoError(t, r.Failure)
