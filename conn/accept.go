@@ -138,19 +138,19 @@ func (a *acceptor) failed(l *loop, errno syscall.Errno) bool {
 	case syscall.EMFILE, syscall.ENFILE:
 		l.count.refFDs++
 		a.ln.rt.wanted(errno)
-		a.refused(os.NewSyscallError("accept", errno))
+		a.ln.refused(os.NewSyscallError("accept", errno))
 		a.answer(l)
 		a.park(l)
 		return false
 	case syscall.ENOBUFS, syscall.ENOMEM:
 		l.count.refMemory++
 		a.ln.rt.wanted(errno)
-		a.refused(os.NewSyscallError("accept", errno))
+		a.ln.refused(os.NewSyscallError("accept", errno))
 		a.park(l)
 		return false
 	}
 	l.count.refs++
-	a.refused(os.NewSyscallError("accept", errno))
+	a.ln.refused(os.NewSyscallError("accept", errno))
 	if passing(errno) {
 		return true
 	}
@@ -175,14 +175,14 @@ func (a *acceptor) deal(l *loop, fd int, peer sock.Peer, class bounds.Class) {
 	if err := ln.enter(peer, l.now); err != nil {
 		l.count.refGuard++
 		ln.rt.closeFD(fd, class)
-		a.refused(err)
+		a.ln.refused(err)
 		return
 	}
 	if n := ln.open.Add(1); ln.max > 0 && n > ln.max || ln.rt.join() != nil {
 		ln.leave(peer)
 		l.count.refLimit++
 		ln.rt.closeFD(fd, class)
-		a.refused(ErrLimit)
+		a.ln.refused(ErrLimit)
 		return
 	}
 	if class != bounds.Farewell {
@@ -208,7 +208,9 @@ func (a *acceptor) deal(l *loop, fd int, peer sock.Peer, class bounds.Class) {
 		ln.rt.part()
 	}
 	if to.send(task{run: func() { ln.adopt(to, fd, peer, class) }, lost: lost}, 0) != nil {
+		l.count.refShutdown++
 		lost()
+		ln.refused(ErrShutdown)
 	}
 }
 
@@ -267,12 +269,6 @@ func (a *acceptor) answer(l *loop) {
 		if errno != 0 {
 			return
 		}
-	}
-}
-
-func (a *acceptor) refused(err error) {
-	if t := a.ln.rt.cfg.Trace; t != nil && t.Refused != nil {
-		t.Refused(a.ln, err)
 	}
 }
 

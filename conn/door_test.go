@@ -85,3 +85,25 @@ func TestGuardIsGivenBack(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// TestTooLateAtTheDoor: who is dealt to a loop that has ended already is closed, and
+// counted for what it is.
+func TestTooLateAtTheDoor(t *testing.T) {
+	var refusals []error
+	r := newRig(t, Config{Trace: &Trace{Refused: func(_ *Listener, err error) { refusals = append(refusals, err) }}})
+	a := acceptorOf(r, ListenConfig{}, func(*Conn) Handler { t.Error("served"); return nil })
+	ended, err := newLoop(r.rt, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ended.poller.Close()
+	ended.dead = true
+	r.rt.all = []*loop{ended}
+	r.connect(a)
+	r.wait()
+	r.rt.all = []*loop{r.l}
+	r.settle()
+	if s := r.rt.Stats(); s.RefusedShutdown != 1 || a.ln.Conns() != 0 || len(refusals) != 1 || refusals[0] != ErrShutdown {
+		t.Errorf("%d, %v", s.RefusedShutdown, refusals)
+	}
+}

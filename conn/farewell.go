@@ -45,13 +45,13 @@ func (a *acceptor) bounded(l *loop, refusal error) bool {
 		if fd >= 0 {
 			a.told++
 			l.count.farewells++
-			a.refused(refusal)
+			a.ln.refused(refusal)
 			a.deal(l, fd, peer, bounds.Farewell)
 		}
 		return more
 	}
 	l.count.refBounds++
-	a.refused(refusal)
+	a.ln.refused(refusal)
 	if ln.farewell == nil && ln.rt.hard() {
 		a.answer(l)
 	}

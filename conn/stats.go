@@ -11,29 +11,29 @@ import (
 type Stats struct {
 	Loops []LoopStats
 
-	Conns    int64 // open now, on both faces
-	Opened   uint64
-	Closed   uint64
-	Accepted uint64
-	Dialed   uint64
+	Conns    int64  // open now, on both faces
+	Opened   uint64 // accepted, dialed and adopted
+	Closed   uint64 // whatever the cause
+	Accepted uint64 // by listeners, farewells not among them
+	Dialed   uint64 // from here
 
 	// Bytes out of and into the kernel, on both faces. What a function moves that
 	// was given to Control, RawRead or RawWrite is in it only if Moved was told.
 	BytesRead    uint64
 	BytesWritten uint64
 
-	BudgetUsed     int64 // bytes of storage in buffers now
-	BudgetLimit    int64
+	BudgetUsed     int64  // bytes of storage in buffers now
+	BudgetLimit    int64  // Config.ByteBudget
 	BudgetRefusals uint64 // writes refused and connections closed for want of budget
 
-	// Accepts that made no connection, by reason.
+	// Accepts that made no connection, by reason. Trace.Refused is told of each.
 	RefusedFDs      uint64 // EMFILE, ENFILE: the listener was parked
 	RefusedMemory   uint64 // ENOBUFS, ENOMEM: likewise
 	RefusedLimit    uint64 // MaxConns: closed at once
 	RefusedBounds   uint64 // Config.Bounds: the listener was parked. Times, not peers: those wait
 	Farewells       uint64 // told that they are not let in, see ListenConfig.Farewell
-	RefusedGuard    uint64 // ListenConfig.Guard: closed at once
-	RefusedShutdown uint64
+	RefusedGuard    uint64 // ListenConfig.Guard: closed at once, or once a proxy had said whom it speaks for
+	RefusedShutdown uint64 // came when the runtime was shutting down
 	RefusedHandler  uint64 // Serve returned nil
 	AcceptErrors    uint64 // others, such as ECONNABORTED
 
@@ -46,11 +46,11 @@ type Stats struct {
 
 	Full          uint64 // writes answered with ErrFull
 	ReadPauses    uint64 // times a connection reached InLimit
-	IdleCloses    uint64
-	SlowCloses    uint64
-	Aborts        uint64
-	Panics        uint64
-	SlowCallbacks uint64
+	IdleCloses    uint64 // ended with ErrIdle: Options.Idle, or FirstByte
+	SlowCloses    uint64 // ended with ErrSlow: Options.MinRate
+	Aborts        uint64 // reset from here, by Abort or because Close could not flush in time
+	Panics        uint64 // of callbacks; each has ended its connection
+	SlowCallbacks uint64 // that held their loop for longer than Config.SlowCallback
 	PostBusy      uint64 // Posts answered with ErrBusy
 	PoolBusy      uint64 // Gos answered with ErrBusy
 	Working       int64  // Gos that have not come back
