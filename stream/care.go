@@ -19,6 +19,7 @@ type care struct {
 	idle     timer.Time // since when there is no stream; 0: there is one
 	maxAge   timer.Time // when the session is old; Never: it does not age
 	sweep    timer.Time // when streams are looked at; 0: they are not
+	looked   ticks      // when they were, last
 	final    bool       // draining: the last GOAWAY is out
 	finalBy, // draining: when it goes out without an answer
 	graceTo timer.Time // draining: when streams have had their time

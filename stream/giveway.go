@@ -132,8 +132,8 @@ func (s *Session) giveWay(now timer.Time) {
 		}
 		return
 	}
+	s.inspect(now)
 	t := s.ticks(now)
-	s.each(func(st *Stream) { st.inspect(t) })
 	s.each(func(st *Stream) {
 		if !st.mayGo() {
 			return
@@ -156,10 +156,11 @@ func (s *Session) dismiss() {
 	s.drain("shedding")
 }
 
-// mayGo reports whether the stream may be ended for a shortage, and nothing is
-// lost by it: what has come was taken, and nothing waits to be sent.
+// mayGo reports whether the stream may be ended for a shortage if it is idle, and
+// nothing is lost by it: what has come was taken. One for which something waits to
+// be sent is not idle.
 func (st *Stream) mayGo() bool {
-	return st.flags&finishing == 0 && !st.method.short() && !st.method.Vital && st.queued.Load() == 0 && st.between()
+	return st.flags&finishing == 0 && !st.method.short() && !st.method.Vital && st.between()
 }
 
 // sendAway ends an idle stream, and tells the client when to come back.

@@ -240,21 +240,25 @@ func TestStreamIsSmall(t *testing.T) {
 	}
 }
 
-// TestSentJustBefore: a stream that is to end for a shortage, or for being idle,
-// goes on when something has been sent that its loop does not know of yet.
+// TestSentJustBefore: what has been sent that a stream's loop does not know of yet
+// leaves before the stream ends for its age; and one that is to end for a
+// shortage, or for being idle, goes on.
 func TestSentJustBefore(t *testing.T) {
 	for _, c := range []struct {
-		name string
-		end  func(p *peer, short *shortOf)
+		name   string
+		limits Limits
+		end    func(p *peer)
+		ended  bool
 	}{
-		{"shortage", func(p *peer, short *shortOf) { looks([]*peer{p}) }},
-		{"idle", func(p *peer, _ *shortOf) { passes(15*time.Second, p) }},
+		{"shortage", Limits{Idle: time.Minute}, func(p *peer) { looks([]*peer{p}) }, false},
+		{"idle", Limits{Idle: time.Minute}, func(p *peer) { passes(15*time.Second, p) }, false},
+		{"age", Limits{Age: time.Minute}, func(p *peer) { passes(20*time.Second, p) }, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			short, all := throng(t, 1, 0)
 			p := all[0]
 			var st *Stream
-			p.srv.Handle("/c/One", Method{Limits: Limits{Idle: 60 * time.Second}, Open: func(x *Stream) (Handler, error) {
+			p.srv.Handle("/c/One", Method{Limits: c.limits, Open: func(x *Stream) (Handler, error) {
 				st = x
 				return ignores{}, nil
 			}})
@@ -268,8 +272,8 @@ func TestSentJustBefore(t *testing.T) {
 			if err := st.Send([]byte("news")); err != nil {
 				t.Fatal(err)
 			}
-			c.end(p, short)
-			if g := newGathered().from(p); string(g.data[1]) != string(message("news")) || g.ended[1] {
+			c.end(p)
+			if g := newGathered().from(p); string(g.data[1]) != string(message("news")) || g.ended[1] != c.ended {
 				t.Errorf("sent %q, ended: %v", g.data[1], g.ended[1])
 			}
 		})

@@ -110,7 +110,7 @@ func (s *Session) lookAtStreams(now timer.Time) {
 	if c.sweep == 0 || now < c.sweep {
 		return
 	}
-	s.each(func(st *Stream) { st.inspect(s.ticks(now)) })
+	s.inspect(now)
 	if c.sweep = 0; s.core.Len() > 0 {
 		c.sweep = now.Add(s.own.look)
 	}
@@ -133,17 +133,28 @@ func (s *Session) each(f func(st *Stream)) {
 	}
 }
 
-// inspect notes what has moved since the last look, and ends the stream if it has
-// come to a limit.
-func (st *Stream) inspect(t ticks) {
+// inspect notes what has moved since the last look, and ends the streams that
+// have come to a limit.
+func (s *Session) inspect(now timer.Time) {
+	t := s.ticks(now)
+	gone := t - s.care.looked
+	s.care.looked = t
+	s.each(func(st *Stream) { st.inspect(t, gone) })
+}
+
+// inspect does so for a stream, gone after the last look.
+func (st *Stream) inspect(t, gone ticks) {
 	x, l := &st.since, &st.method.Limits
 	moved := st.flags & (came | went)
 	st.flags &^= came | went
 	if moved != 0 || st.queued.Load() > 0 {
 		x.idle = t
 	}
-	if moved&came != 0 || !st.owesUs() {
+	switch {
+	case moved&came != 0 || !st.owesUs():
 		x.receive = t
+	case st.withheld():
+		x.receive = min(x.receive+gone, t) // and does not begin anew
 	}
 	if moved&went != 0 || st.head == nil {
 		x.send = t
@@ -165,17 +176,22 @@ func past(now, since ticks, limit time.Duration) bool {
 	return limit > 0 && now-since >= ticksOf(limit)
 }
 
-// owesUs reports whether the client is to send something that it may send.
+// owesUs reports whether the client is to send something.
 func (st *Stream) owesUs() bool {
-	const withheld = paused | starved | refusing
 	m := st.method
 	switch {
-	case st.flags&(halfClosed|withheld) != 0 || st.sess.withheld > 0:
+	case st.flags&halfClosed != 0:
 		return false
 	case st.in != nil && st.in.asm.Begun():
-		return st.in.turn == noTurn || st.in.turn == haveTurn
+		return true
 	}
 	return m.short() || m.Await && st.flags&(serving|detached) == 0
+}
+
+// withheld reports whether it may have to wait with that.
+func (st *Stream) withheld() bool {
+	in := st.in
+	return st.flags&(paused|starved) != 0 || st.sess.withheld > 0 || in != nil && (in.turn == heldUp || in.turn == awaitTurn)
 }
 
 // age ends a stream that is old enough, between two messages if it can.

@@ -65,6 +65,32 @@ func TestLimitsThatCount(t *testing.T) {
 	}
 }
 
+// TestTurnsThatBringNothing: messages of which one has its turn and the other
+// waits both end when neither goes on. The one that waits is not to blame for
+// that time, but the turns change.
+func TestTurnsThatBringNothing(t *testing.T) {
+	const size = 1 << 20
+	p := newPeer(t, Config{SessionBudget: 2 * size, Limits: Limits{Receive: 20 * time.Second}}, func(s *Server) {
+		s.Handle("/c/Open", Method{Open: func(*Stream) (Handler, error) { return ignores{}, nil }})
+	})
+	p.greet()
+	for range 2 {
+		p.data(p.open("/c/Open", false), message(string(make([]byte, size)))[:10<<10], false)
+	}
+	for range 35 {
+		passes(time.Second, p)
+	}
+	if n := p.srv.Stats().NotSent; n != 0 {
+		t.Errorf("%d have ended although each had its turn for half of the time", n)
+	}
+	for range 60 {
+		passes(time.Second, p)
+	}
+	if n := p.srv.Stats().NotSent; n != 2 {
+		t.Errorf("%d have ended", n)
+	}
+}
+
 // TestIdleSessionsDoNotLook: a session without streams has no timer for them.
 func TestIdleSessionsDoNotLook(t *testing.T) {
 	p := newPeer(t, Config{Limits: Limits{Idle: time.Second}}, unaries)
