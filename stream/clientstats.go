@@ -15,7 +15,7 @@ type ClientStats struct {
 	Dials      uint64 // connections begun
 	DialErrors uint64 // of them, those that never became ready
 	Barred     uint64 // connections that were not begun: the target's breaker did not let them
-	Connected  uint64 // and those that did
+	Connected  uint64 // connections that became ready
 	Refused    uint64 // streams that a server has not looked at
 	Pushbacks  uint64 // streams that a server has refused and wants back, and that may come back
 	Retries    uint64 // of both, those that were opened again
