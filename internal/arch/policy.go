@@ -65,15 +65,15 @@ var may = map[string]row{
 	"proxyproto": {module: list("conn", "timer")},
 	"metrics":    {module: list("bounds", "breaker", "conn", "idem", "poller", "proxyproto", "saga", "sched", "stream", "timer"), others: list(prometheus), net: true},
 
-	"internal/echo":  {module: list("conn", "netconn"), net: true},
+	"internal/echo":  {module: list("conn", "netconn", "restart"), net: true},
 	"internal/drive": {module: list("conn", "poller")},
 	"cmd/echo": {module: list("conn", "poller", "netconn", "stream", "metrics", "internal/echo", "internal/drive",
-		"internal/echo/rpc"), net: true},
+		"internal/echo/rpc", "health", "health/healthhttp", "lifecycle", "restart"), net: true},
 
 	// The echo server of cmd/echo -grpc.
 	"internal/echo/echopb": {others: list(protobuf)},
 	"internal/echo/rpc": {module: list("conn", "timer", "stream", "internal/echo", "internal/echo/echopb",
-		"internal/reflection"), others: list(protobuf), net: true},
+		"internal/reflection", "health", "health/healthgrpc"), others: list(protobuf), net: true},
 	"internal/reflection": {module: list("stream"), others: list(protobuf)},
 
 	"bench": {module: list("bounds", "conn", "netconn", "stream", "internal/echo", "internal/drive", "internal/h2",
