@@ -51,7 +51,7 @@ func open[L Listener](s *Sockets, name string, at conn.Addr, most int, listen fu
 		}
 	} else {
 		l, err = listen() // which removes a file that it makes
-		k.ours = at.IsUnix() && !strings.HasPrefix(at.Path, "@")
+		k.ours = isFile(at)
 	}
 	if err != nil {
 		return none, err
@@ -61,23 +61,54 @@ func open[L Listener](s *Sockets, name string, at conn.Addr, most int, listen fu
 	return l, nil
 }
 
-// Take returns descriptors that this process was given under a name, and that
-// nobody has asked for yet; they are the caller's. It is for listeners that are
-// made elsewhere, which Keep hands on.
+// Take returns descriptors that this process was given under a name, as Listen
+// would find them, and that nobody has asked for yet; they are the caller's. It is
+// for listeners that are made elsewhere, which Keep hands on.
 func (s *Sockets) Take(name string, at conn.Addr) []int {
-	fds, _ := s.take(name, at, MaxSockets)
+	fds, ours := s.take(name, at, MaxSockets)
+	s.note(name, fds, ours)
 	return fds
 }
 
-// Keep has a successor be given what a listener accepts from, under a name: what
-// Listen and Open have returned is known already. Errors: ErrName, ErrMany.
-func (s *Sockets) Keep(name string, l Listener) error {
+// Rest is Take of all that a service manager has passed and nobody has asked for:
+// for a program's only listener, or its last, whatever the manager calls it.
+func (s *Sockets) Rest(name string) []int {
+	s.mu.Lock()
+	fds, _ := s.matching(MaxSockets, func(i inherited) bool { return i.managed })
+	s.mu.Unlock()
+	s.note(name, fds, false)
+	return fds
+}
+
+// note remembers whose the files of sockets are that Keep will be told of.
+func (s *Sockets) note(name string, fds []int, ours bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(fds) > 0 && nameable(name) {
+		s.taken[name] = ours
+	}
+}
+
+// Keep has a successor be given what a listener at an address accepts from, under
+// a name: what Listen and Open have returned is known already. Errors: as Listen's.
+func (s *Sockets) Keep(name string, at conn.Addr, l Listener) error {
 	if err := s.known(name); err != nil {
 		return err
 	}
-	s.keep(kept{name: name, l: l})
+	k := kept{name: name, l: l, ours: isFile(at)}
+	s.mu.Lock()
+	if ours, taken := s.taken[name]; taken {
+		if k.ours = ours; ours {
+			k.file = at.Path
+		}
+	}
+	s.mu.Unlock()
+	s.keep(k)
 	return nil
 }
+
+// isFile reports whether listening there makes a file.
+func isFile(at conn.Addr) bool { return at.IsUnix() && !strings.HasPrefix(at.Path, "@") }
 
 func (s *Sockets) keep(k kept) {
 	s.mu.Lock()

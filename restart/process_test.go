@@ -164,6 +164,9 @@ type line struct {
 func begin(t *testing.T, env ...string) *line {
 	t.Helper()
 	env = append(env, role+"=1", "RESTART_FILE="+t.TempDir()+"/s")
-	l := restarttest.Begin(t, env...)
+	return where(restarttest.Begin(t, env...))
+}
+
+func where(l *restarttest.Line) *line {
 	return &line{l, l.Addrs[0], l.Addrs[1], l.Addrs[2], l.Addrs[3]}
 }

@@ -90,7 +90,8 @@ type Sockets struct {
 
 	mu        sync.Mutex
 	inherited []inherited
-	parent    *os.File // to who has started this process, until Ready
+	taken     map[string]bool // by Take and Rest; whether the file is ours
+	parent    *os.File        // to who has started this process, until Ready
 	kept      []kept
 	stats     Stats
 	ready     bool
@@ -134,7 +135,7 @@ func Begin(cfg Config) (*Sockets, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Sockets{cfg: cfg, begun: dir, left: make(chan struct{})}
+	s := &Sockets{cfg: cfg, begun: dir, left: make(chan struct{}), taken: make(map[string]bool)}
 	s.idle.L = &s.mu
 	text := os.Getenv(variable)
 	os.Unsetenv(variable)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"strconv"
 	"syscall"
 	"testing"
@@ -143,5 +144,50 @@ func TestOneAtATime(t *testing.T) {
 	s.Ends(1)
 	if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
 		t.Errorf("the successor is left: %v", err)
+	}
+}
+
+// TestServiceManager: the first process gets its sockets as systemd passes them, by
+// a name of the unit's; its successor has them too; and the file that is the
+// manager's outlives both.
+func TestServiceManager(t *testing.T) {
+	file := t.TempDir() + "/s"
+	var files []*os.File
+	for _, at := range [][2]string{{"tcp", "127.0.0.1:0"}, {"unix", file}} {
+		l, err := net.Listen(at[0], at[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		f, err := l.(interface{ File() (*os.File, error) }).File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		files = append(files, f)
+	}
+	// A shell, because only it knows the process's number in time.
+	cmd := exec.Command("/bin/sh", "-c", `LISTEN_PID=$$ exec "$0"`, os.Args[0])
+	cmd.ExtraFiles = files
+	s := where(restarttest.BeginCommand(t, cmd, role+"=1", "RESTART_FILE="+file, "LISTEN_FDS=2", "LISTEN_FDNAMES=echo:files.socket"))
+	address, err := net.FileListener(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	address.Close()
+	if s.echo != address.Addr().String() || s.file != file {
+		t.Fatalf("it listens on %s and %s", s.echo, s.file)
+	}
+	tcp, unix := restarttest.Ask(2, once("tcp", s.echo)), restarttest.Ask(2, once("unix", file))
+	s.Signal(syscall.SIGHUP)
+	s.Serves()
+	tcp.More(t, 50)
+	unix.More(t, 50)
+	tcp.End(t, "tcp")
+	unix.End(t, "unix")
+	s.Signal(syscall.SIGTERM)
+	s.Ends(2)
+	if _, err := os.Lstat(file); err != nil {
+		t.Errorf("the manager's file: %v", err)
 	}
 }

@@ -96,10 +96,35 @@ func TestTake(t *testing.T) {
 		{"the manager's address", inherited{name: "web.socket", fd: fd, managed: true}, "web", is, true},
 		{"neither", inherited{name: "web.socket", fd: fd, managed: true}, "web", moved, false},
 	} {
-		s := &Sockets{inherited: []inherited{test.have}}
+		s := &Sockets{inherited: []inherited{test.have}, taken: make(map[string]bool)}
 		fds := s.Take(test.name, test.at)
 		if got := len(fds) == 1; got != test.want || len(s.inherited) == len(fds) {
 			t.Errorf("%s: %v, %d left", test.what, fds, len(s.inherited))
+		}
+	}
+}
+
+// TestRest: what a service manager passes under a name of its own is the last
+// listener's; and its file is the manager's, or the line's own, as Take has found it.
+func TestRest(t *testing.T) {
+	path := conn.Unix("/run/s")
+	s := &Sockets{taken: make(map[string]bool), inherited: []inherited{
+		{name: "echo.socket", fd: 7, managed: true}, {name: "old", fd: 8, ours: true}}}
+	s.idle.L = &s.mu
+	if fds := s.Rest("echo"); len(fds) != 1 || fds[0] != 7 {
+		t.Fatalf("%v", fds)
+	}
+	s.note("old", []int{8}, true)
+	s.inherited = nil
+	for name, at := range map[string]conn.Addr{"echo": path, "old": path, "new": path, "abstract": conn.Unix("@s")} {
+		if err := s.Keep(name, at, &fake{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := map[string]kept{"echo": {}, "old": {ours: true, file: path.Path}, "new": {ours: true}, "abstract": {}}
+	for _, k := range s.kept {
+		if w := want[k.name]; k.ours != w.ours || k.file != w.file {
+			t.Errorf("%s: ours %v, to remove %q", k.name, k.ours, k.file)
 		}
 	}
 }
@@ -130,11 +155,11 @@ func TestNames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Keep("web", &fake{}); err != nil {
+	if err := s.Keep("web", conn.Addr{}, &fake{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"", "web", "a b", "a,b", "+a"} {
-		if err := s.Keep(name, &fake{}); err != ErrName {
+		if err := s.Keep(name, conn.Addr{}, &fake{}); err != ErrName {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
@@ -156,7 +181,7 @@ func TestBroken(t *testing.T) {
 		t.Errorf("without a program: %v", err)
 	}
 	f := &fake{}
-	if err := s.Keep("web", f); err != nil {
+	if err := s.Keep("web", conn.Addr{}, f); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Restart(t.Context()); err == nil || f.left {

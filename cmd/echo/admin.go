@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/weir-go/weir/conn"
+	"github.com/weir-go/weir/health/healthhttp"
 	"github.com/weir-go/weir/internal/echo"
 	"github.com/weir-go/weir/internal/echo/rpc"
 	"github.com/weir-go/weir/metrics"
@@ -27,7 +28,7 @@ type admin struct {
 }
 
 // serveAdmin starts it, unless at is empty.
-func serveAdmin(ctx context.Context, at string, s server, face string) (*admin, error) {
+func serveAdmin(ctx context.Context, at string, p *program, face string) (*admin, error) {
 	a := &admin{}
 	if at == "" {
 		return a, nil
@@ -39,7 +40,7 @@ func serveAdmin(ctx context.Context, at string, s server, face string) (*admin, 
 	if a.rt, err = conn.Start(conn.Config{Loops: 1}); err != nil {
 		return nil, err
 	}
-	l, err := netconn.Listen(a.rt, addr)
+	l, err := listenAdmin(a.rt, p, addr)
 	if err != nil {
 		a.rt.Close()
 		return nil, listenAdvice("admin", addr, err)
@@ -48,10 +49,23 @@ func serveAdmin(ctx context.Context, at string, s server, face string) (*admin, 
 	if tcp, ok := l.Addr().(*net.TCPAddr); ok {
 		a.url = "http://" + reachable(conn.TCP(tcp.AddrPort())).String()
 	}
-	a.http.Handler = pages(s, face)
+	a.http.Handler = pages(p, face)
 	a.http.ReadHeaderTimeout = 10 * time.Second
 	go a.http.Serve(l) // until close
 	return a, nil
+}
+
+// listenAdmin listens on the socket that there is, or on a new one.
+func listenAdmin(rt *conn.Runtime, p *program, addr conn.Addr) (l *netconn.Listener, err error) {
+	if len(p.admin) > 0 {
+		l, err = netconn.ListenConfig{}.Adopt(rt, p.admin[0])
+	} else {
+		l, err = netconn.Listen(rt, addr)
+	}
+	if err == nil {
+		err = p.sockets.Keep("admin", addr, l)
+	}
+	return l, err
 }
 
 func (a *admin) close() {
@@ -62,15 +76,18 @@ func (a *admin) close() {
 }
 
 // pages is what there is to see.
-func pages(s server, face string) http.Handler {
+func pages(p *program, face string) http.Handler {
+	s := p.server
 	var rts []*metrics.Runtime
 	if rt := s.Runtime(); rt != nil {
 		rts = append(rts, metrics.NewRuntime("echo", rt))
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintf(w, "echo, %s face\n\n/metrics\n/stats\n/debug/pprof/\n", face)
+		fmt.Fprintf(w, "echo, %s face\n\n/healthz\n/readyz\n/metrics\n/stats\n/debug/pprof/\n", face)
 	})
+	mux.Handle("GET /healthz", healthhttp.Live(p.health))
+	mux.Handle("GET /readyz", healthhttp.Ready(p.health))
 	mux.Handle("GET /metrics", metrics.Handler(rts...))
 	mux.HandleFunc("GET /stats", stats(s, face, time.Now()))
 	mux.HandleFunc("/debug/pprof/", pprof.Index)

@@ -23,6 +23,7 @@ type options struct {
 	trace  bool
 	idle   time.Duration
 	drain  time.Duration
+	notice time.Duration
 
 	// Of the driver.
 	drive    string
@@ -46,10 +47,15 @@ Serve:
   -grpc ADDR     serve weir.echo.v1.Echo and a Clock there instead of bytes,
                  with reflection and health: grpcurl works against it
   -loops N       loops of the runtime; 0 is one for each core, at most 4 (0)
-  -admin ADDR    serve /metrics, /stats and /debug/pprof/ there
+  -admin ADDR    serve /healthz, /readyz, /metrics, /stats and /debug/pprof/ there
   -v             show what happens, a line for each event
   -idle D        close connections that are silent for so long; 0 is never (0s)
+  -notice D      how long /readyz says that the server ends before it begins to,
+                 so that balancers send nobody any more (0s)
   -drain D       how long SIGINT and SIGTERM wait for connections to end (10s)
+
+SIGUSR2 has the program started again, a new version of it perhaps: the new process
+gets the listening sockets, and when it serves the old one drains. Nobody is refused.
 
 Drive:
   -drive ADDR    where the server is, as for -listen
@@ -65,7 +71,7 @@ Drive:
 // onlyDriving and onlyServing are the flags that mean nothing to the other.
 var (
 	onlyDriving = []string{"conns", "size", "pipeline", "rate", "for"}
-	onlyServing = []string{"listen", "face", "grpc", "admin", "v", "idle", "drain"}
+	onlyServing = []string{"listen", "face", "grpc", "admin", "v", "idle", "notice", "drain"}
 	onlyBytes   = []string{"listen", "face"}
 )
 
@@ -82,6 +88,7 @@ func parse(args []string, errs io.Writer) (o options, err error) {
 	f.BoolVar(&o.trace, "v", false, "")
 	f.DurationVar(&o.idle, "idle", 0, "")
 	f.DurationVar(&o.drain, "drain", 10*time.Second, "")
+	f.DurationVar(&o.notice, "notice", 0, "")
 	f.StringVar(&o.drive, "drive", "", "")
 	f.IntVar(&o.conns, "conns", 64, "")
 	f.IntVar(&o.size, "size", 64, "")
@@ -125,6 +132,8 @@ func (o options) check(f *flag.FlagSet) error {
 		return fmt.Errorf("-loops %d: from 0 to 256", o.loops)
 	case o.idle < 0:
 		return errors.New("-idle can't be negative")
+	case o.notice < 0:
+		return errors.New("-notice can't be negative")
 	case o.drive == "":
 		return nil
 	}

@@ -1,22 +1,20 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 
 	"github.com/weir-go/weir/conn"
+	"github.com/weir-go/weir/health"
 	"github.com/weir-go/weir/internal/echo/rpc"
 	"github.com/weir-go/weir/stream"
 )
 
 // openGRPC starts the server of -grpc.
-func openGRPC(ctx context.Context, o options, cfg conn.Config) (server, error) {
-	at, err := resolve(ctx, o.grpc)
-	if err != nil {
-		return nil, err
-	}
-	s, err := rpc.Serve(rpc.Config{At: at, Config: cfg, Stream: stream.Config{MaxIdle: o.idle}})
+func openGRPC(at conn.Addr, sockets []int, well *health.Health, o options, cfg conn.Config) (server, error) {
+	s, err := rpc.Serve(rpc.Config{
+		At: at, Sockets: sockets, Config: cfg, Stream: stream.Config{MaxIdle: o.idle}, Health: well,
+	})
 	if err != nil {
 		return nil, listenAdvice("grpc", at, err)
 	}

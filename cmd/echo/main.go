@@ -13,7 +13,8 @@
 // The exit code is 0 when all went well, 1 when something did not (the address
 // is taken, connections had to be cut off, the driver saw a wrong byte), and 2
 // when the command line makes no sense. The first SIGINT or SIGTERM drains, a
-// second one ends the process at once.
+// second one ends the process at once. SIGUSR2 has it replaced by a new process,
+// which is given the listening sockets.
 package main
 
 import (

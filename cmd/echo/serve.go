@@ -6,10 +6,14 @@ import (
 	"io"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/weir-go/weir/conn"
+	"github.com/weir-go/weir/health"
 	"github.com/weir-go/weir/internal/echo"
+	"github.com/weir-go/weir/lifecycle"
+	"github.com/weir-go/weir/restart"
 )
 
 // server is what both kinds have: package echo's and package rpc's.
@@ -20,48 +24,103 @@ type server interface {
 	Open() int
 	Shutdown(ctx context.Context) error
 	Close() error
+	restart.Listener
 }
 
-// serve runs the server until ctx ends, which a signal does, and drains. stop
-// gives signals their usual effect back, so that a second one ends the process.
+// program is a server with what makes it a part of something larger: a health to
+// ask for, and sockets that it has from a predecessor and hands to a successor.
+type program struct {
+	server
+	health  *health.Health
+	sockets *restart.Sockets
+	admin   []int // sockets that there are for it already
+}
+
+// serve runs the server until ctx ends, which a signal does, or a successor has
+// taken over, and drains. stop gives signals their usual effect back, so that a
+// second one ends the process.
 func serve(ctx context.Context, stop func(), o options, out io.Writer) error {
-	events := newTracer(o.trace)
-	server, err := open(ctx, o, conn.Config{Loops: o.loops, Trace: events.trace()})
+	sockets, err := restart.Begin(restart.Config{})
 	if err != nil {
 		return err
 	}
+	defer sockets.Close()
+	p := &program{sockets: sockets, health: health.New(health.Config{})}
+	events := newTracer(o.trace)
+	if err := p.open(ctx, o, conn.Config{Loops: o.loops, Trace: events.trace()}); err != nil {
+		return err
+	}
 	defer events.close() // after the server: deferred calls run last first
-	defer server.Close()
-	admin, err := serveAdmin(ctx, o.admin, server, o.face)
+	defer p.server.Close()
+	admin, err := serveAdmin(ctx, o.admin, p, o.face)
 	if err != nil {
 		return fmt.Errorf("-admin: %w", err)
 	}
 	defer admin.close()
 
-	hello(out, o, server, admin.url)
-	events.start(out)
 	began := time.Now()
-	<-ctx.Done()
-	stop()
-	return drain(out, server, o.drain, began)
+	context.AfterFunc(ctx, stop)
+	kit := lifecycle.Kit{
+		Health: p.health, Notice: o.notice, Handover: sockets,
+		Signals: []os.Signal{}, Restarts: []os.Signal{syscall.SIGUSR2}, // a terminal that closes sends SIGHUP
+		Ready: func() {
+			hello(out, o, p.server, admin.url)
+			events.start(out)
+		},
+		Restarted: func(err error) { restarted(out, err) },
+		Parts: []lifecycle.Part{{Name: "echo", Stage: lifecycle.Servers, Patience: max(o.drain, 1),
+			Stop: func(ctx context.Context) error { return p.drain(ctx, out, o.drain, began) }}},
+	}
+	return kit.Run(ctx)
 }
 
 // open starts the server that o asks for.
-func open(ctx context.Context, o options, cfg conn.Config) (server, error) {
+func (p *program) open(ctx context.Context, o options, cfg conn.Config) error {
+	where := o.listen
 	if o.grpc != "" {
-		return openGRPC(ctx, o, cfg)
+		where = o.grpc
 	}
-	at, err := resolve(ctx, o.listen)
+	at, err := resolve(ctx, where)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	sockets, err := conn.ListenFDs()
+	sockets, err := p.inherited(ctx, o, at)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	s, err := echo.Serve(echo.Config{
-		Face: echo.Face(o.face), At: at, Sockets: sockets, Config: cfg, MaxIdle: o.idle,
-	})
+	if o.grpc != "" {
+		p.server, err = openGRPC(at, sockets, p.health, o, cfg)
+	} else {
+		p.server, err = openBytes(at, sockets, o, cfg)
+	}
+	if err != nil {
+		return err
+	}
+	return p.sockets.Keep("echo", at, p.server)
+}
+
+// inherited is what there is to listen on already: all of a service manager's but
+// the admin's.
+func (p *program) inherited(ctx context.Context, o options, at conn.Addr) ([]int, error) {
+	if o.admin != "" {
+		admin, err := resolve(ctx, o.admin)
+		if err != nil {
+			return nil, fmt.Errorf("-admin: %w", err)
+		}
+		p.admin = p.sockets.Take("admin", admin)
+	}
+	if fds := p.sockets.Take("echo", at); len(fds) > 0 {
+		return fds, nil
+	}
+	return p.sockets.Rest("echo"), nil
+}
+
+func openBytes(at conn.Addr, sockets []int, o options, cfg conn.Config) (server, error) {
+	c := echo.Config{Face: echo.Face(o.face), At: at, Config: cfg, MaxIdle: o.idle}
+	for _, fd := range sockets {
+		c.Sockets = append(c.Sockets, conn.ListenFD{FD: fd})
+	}
+	s, err := echo.Serve(c)
 	if err != nil {
 		return nil, listenAdvice("listen", at, err)
 	}
@@ -84,6 +143,7 @@ func hello(out io.Writer, o options, s server, admin string) {
 	if admin != "" {
 		fmt.Fprintf(out, "  look inside    %s (/metrics /stats /debug/pprof/)\n", admin)
 	}
+	fmt.Fprintf(out, "  replace        kill -USR2 %d; a new process takes over, nobody is refused\n", os.Getpid())
 	fmt.Fprintf(out, "  end            Ctrl-C; connections have %v to end\n\n", o.drain)
 }
 
@@ -96,14 +156,21 @@ func helloBytes(out io.Writer, at conn.Addr) {
 	fmt.Fprintf(out, "  load           %s -drive %s -conns 64 -size 64 -pipeline 1 -for 5s\n", me(), driveable(at))
 }
 
+// restarted says how an attempt to be replaced went.
+func restarted(out io.Writer, err error) {
+	if err != nil {
+		fmt.Fprintf(out, "\nno successor, this process goes on: %v\n", err)
+		return
+	}
+	fmt.Fprint(out, "\na successor serves\n")
+}
+
 // drain ends the server and says what it did.
-func drain(out io.Writer, s server, patience time.Duration, began time.Time) error {
-	fmt.Fprintf(out, "\ndraining %s, for %v at most; a second signal ends at once\n", count(s.Open(), "connection"), patience)
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
+func (p *program) drain(ctx context.Context, out io.Writer, patience time.Duration, began time.Time) error {
+	fmt.Fprintf(out, "\ndraining %s, for %v at most; a second signal ends at once\n", count(p.Open(), "connection"), patience)
 	asked := time.Now()
-	err := s.Shutdown(ctx)
-	t := s.Totals()
+	err := p.Shutdown(ctx)
+	t := p.Totals()
 	fmt.Fprintf(out, "drained in %v\n", time.Since(asked).Round(time.Millisecond))
 	fmt.Fprintf(out, "total: %s, %s in, %s out, in %v\n", count(int(t.Conns), "connection"),
 		volume(t.BytesIn), volume(t.BytesOut), time.Since(began).Round(time.Second))

@@ -7,6 +7,7 @@ import (
 
 	"github.com/weir-go/weir/conn"
 	"github.com/weir-go/weir/netconn"
+	"github.com/weir-go/weir/restart"
 )
 
 // blocking is a server with a goroutine for each connection. The goroutine
@@ -73,7 +74,7 @@ func serveBlocking(cfg Config) (face, error) {
 		return nil, err
 	}
 	s := &blocking{
-		onRuntime: onRuntime{rt: rt, addr: addrOf(listeners[0].Addr())},
+		onRuntime: onRuntime{handing(listeners, func(l *netconn.Listener) restart.Listener { return l }), rt, addrOf(listeners[0].Addr())},
 		listeners: listeners,
 		maxIdle:   cfg.MaxIdle,
 	}

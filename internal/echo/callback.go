@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/weir-go/weir/conn"
+	"github.com/weir-go/weir/restart"
 )
 
 // callback is the whole server. All connections share this one value: it has
@@ -53,12 +54,13 @@ func serveCallback(cfg Config) (face, error) {
 		rt.Close()
 		return nil, err
 	}
-	return &onRuntime{rt: rt, addr: listeners[0].Addr()}, nil
+	return &onRuntime{handing(listeners, func(l *conn.Listener) restart.Listener { return l }), rt, listeners[0].Addr()}, nil
 }
 
 // onRuntime is what a server is once it stands on a runtime, which knows the
 // connections and the counts.
 type onRuntime struct {
+	sockets
 	rt   *conn.Runtime
 	addr conn.Addr
 }

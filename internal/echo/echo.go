@@ -20,9 +20,11 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"syscall"
 	"time"
 
 	"github.com/weir-go/weir/conn"
+	"github.com/weir-go/weir/restart"
 )
 
 // Face is the way a server is written.
@@ -84,6 +86,42 @@ type face interface {
 
 	// Close cuts every connection off and waits until all is closed.
 	Close() error
+
+	// Dups and Leave hand the listening sockets over, as those of a
+	// restart.Listener.
+	Dups() ([]int, error)
+	Leave()
+}
+
+// sockets is what the faces listen with.
+type sockets []restart.Listener
+
+func (all sockets) Dups() (fds []int, err error) {
+	for _, l := range all {
+		more, err := l.Dups()
+		if err != nil {
+			for _, fd := range fds {
+				syscall.Close(fd)
+			}
+			return nil, err
+		}
+		fds = append(fds, more...)
+	}
+	return fds, nil
+}
+
+func (all sockets) Leave() {
+	for _, l := range all {
+		l.Leave()
+	}
+}
+
+// handing collects listeners.
+func handing[L any](all []L, as func(L) restart.Listener) (s sockets) {
+	for _, l := range all {
+		s = append(s, as(l))
+	}
+	return s
 }
 
 // Serve starts a server and returns once it listens.

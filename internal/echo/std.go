@@ -9,11 +9,13 @@ import (
 	"time"
 
 	"github.com/weir-go/weir/conn"
+	"github.com/weir-go/weir/restart"
 )
 
 // std is the server that everybody writes with package net: a goroutine and a
 // buffer for each connection.
 type std struct {
+	sockets
 	listeners []net.Listener
 	size      int
 	maxIdle   time.Duration
@@ -85,7 +87,8 @@ func serveStd(cfg Config) (face, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &std{closed: make(chan struct{}), listeners: listeners, size: cfg.BufferSize, maxIdle: cfg.MaxIdle}
+	hand := handing(listeners, func(l net.Listener) restart.Listener { return restart.Net(l.(restart.SyscallConner)) })
+	s := &std{sockets: hand, closed: make(chan struct{}), listeners: listeners, size: cfg.BufferSize, maxIdle: cfg.MaxIdle}
 	for _, l := range listeners {
 		go s.accept(l)
 	}

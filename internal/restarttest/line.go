@@ -47,12 +47,17 @@ type Line struct {
 // left is told to end.
 func Begin(t *testing.T, env ...string) *Line {
 	t.Helper()
-	l := &Line{t: t, out: make(chan string, 64)}
+	return BeginCommand(t, exec.Command(os.Args[0]), env...)
+}
+
+// BeginCommand is Begin with another command.
+func BeginCommand(t *testing.T, cmd *exec.Cmd, env ...string) *Line {
+	t.Helper()
+	l := &Line{t: t, out: make(chan string, 64), first: cmd}
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.first = exec.Command(os.Args[0])
 	l.first.Env = append(append(os.Environ(), "GORACE=atexit_sleep_ms=0"), env...)
 	l.first.Stdout, l.first.Stderr = w, os.Stderr
 	if err := l.first.Start(); err != nil {

@@ -5,7 +5,7 @@
 //
 //	calls.go    Echo: one request and one answer, many of either, many of both
 //	clock.go    Clock: a ticker publishes, whoever has subscribed is sent it
-//	health.go   grpc.health.v1.Health: the same, with a snapshot first
+//	health.go   what reflection says of grpc.health.v1, which package healthgrpc serves
 //
 // Server has the methods of package echo's Server, so that cmd/echo serves
 // either.
@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/weir-go/weir/conn"
+	"github.com/weir-go/weir/health"
+	"github.com/weir-go/weir/health/healthgrpc"
 	"github.com/weir-go/weir/internal/echo"
 	"github.com/weir-go/weir/internal/echo/echopb"
 	"github.com/weir-go/weir/internal/reflection"
@@ -30,6 +32,14 @@ type Config struct {
 	Config conn.Config   // of the runtime
 	Stream stream.Config // of the sessions
 	Period time.Duration // from tick to tick. 0: a second, on the full second
+
+	// Sockets are listening sockets to serve on instead of At, all for one
+	// address. Serve owns them from then on.
+	Sockets []int
+
+	// Health is the process's, which is watched. nil: one that is well until the
+	// server ends.
+	Health *health.Health
 }
 
 // Server is an echo server that runs. Its methods may be called from any
@@ -39,7 +49,9 @@ type Server struct {
 	ln     *conn.Listener
 	srv    *stream.Server
 	clock  *clock
-	health *health
+	health *health.Health
+	own    bool // health is this server's
+	well   *healthgrpc.Service
 }
 
 // Serve starts a server and returns once it listens.
@@ -54,11 +66,19 @@ func Serve(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{rt: rt, srv: stream.NewServer(cfg.Stream), health: newHealth(rt, services)}
+	s := &Server{rt: rt, srv: stream.NewServer(cfg.Stream), health: cfg.Health}
+	if s.own = s.health == nil; s.own {
+		s.health = health.New(health.Config{})
+		s.health.Serve()
+	}
 	if s.clock, err = startClock(rt, cfg.Period); err == nil {
 		err = s.register()
 	}
-	if err == nil {
+	switch {
+	case err != nil:
+	case len(cfg.Sockets) > 0:
+		s.ln, err = conn.ListenConfig{}.AdoptAll(rt, cfg.Sockets, s.srv.Serve)
+	default:
 		s.ln, err = rt.Listen(cfg.At, s.srv.Serve)
 	}
 	if err != nil {
@@ -79,10 +99,10 @@ func (s *Server) register() error {
 		"/weir.echo.v1.Echo/Collect":    {Open: openCollect},
 		"/weir.echo.v1.Echo/Bidi":       {Open: openBidi},
 		"/weir.echo.v1.Clock/Subscribe": {Open: s.clock.open},
-		"/grpc.health.v1.Health/Check":  {Unary: s.health.check},
-		"/grpc.health.v1.Health/Watch":  {Open: s.health.open},
 	}
-	var errs []error
+	well, err := healthgrpc.Register(s.srv, s.health, healthgrpc.Config{Services: services})
+	s.well = well
+	errs := []error{err}
 	for path, m := range methods {
 		errs = append(errs, s.srv.Handle(path, m))
 	}
@@ -120,8 +140,8 @@ func (s *Server) Totals() echo.Totals {
 // ends first, the rest is cut off and the error is ctx's. The server is closed
 // afterwards either way.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.ln.Close()
-	s.health.leave()
+	s.ln.Drain()
+	s.leave()
 	s.clock.stop(stream.Statusf(stream.Unavailable, "the server ends"))
 	err := s.srv.Shutdown(ctx)
 	if err == nil {
@@ -130,9 +150,25 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return errors.Join(err, s.rt.Close())
 }
 
+// leave tells those who watch the health that the server ends.
+func (s *Server) leave() {
+	if s.own {
+		s.health.Drain("the server ends")
+	}
+	if s.well != nil {
+		s.well.Close()
+	}
+}
+
+// Dups and Leave hand the listening sockets over, as those of a restart.Listener.
+func (s *Server) Dups() ([]int, error) { return s.ln.Dups() }
+
+// Leave is part of that.
+func (s *Server) Leave() { s.ln.Leave() }
+
 // Close cuts every connection off and waits until all is closed.
 func (s *Server) Close() error {
-	s.health.leave()
+	s.leave()
 	if s.clock != nil {
 		s.clock.stop(nil)
 	}

@@ -155,13 +155,13 @@ func TestHealth(t *testing.T) {
 		code, why := c.status(t)
 		require.Equal(t, want, code, why)
 		if want == ok {
-			require.Equal(t, [][]byte{{8, serving}}, got)
+			require.Equal(t, [][]byte{{8, 1}}, got)
 		}
 	}
 	c := begin(t, s, "/grpc.health.v1.Health/Watch", asked("x"))
 	m, err := c.next()
 	require.NoError(t, err)
-	require.Equal(t, []byte{8, serviceUnknown}, m)
+	require.Equal(t, []byte{8, 3}, m)
 }
 
 // Whoever watches is told that the server ends, and calls that are under way
@@ -171,14 +171,14 @@ func TestShutdown(t *testing.T) {
 	watch := begin(t, s, "/grpc.health.v1.Health/Watch", nil)
 	m, err := watch.next()
 	require.NoError(t, err)
-	require.Equal(t, []byte{8, serving}, m)
+	require.Equal(t, []byte{8, 1}, m)
 	clock := begin(t, s, "/weir.echo.v1.Clock/Subscribe", nil)
 	push := begin(t, s, "/weir.echo.v1.Echo/Push",
 		encode(t, &echopb.PushRequest{Message: &echopb.Message{Body: make([]byte, 100_000)}, Count: 100}))
 
 	ended := make(chan error, 1)
 	go func() { ended <- s.Shutdown(t.Context()) }()
-	require.Equal(t, [][]byte{{8, notServing}}, watch.rest(t))
+	require.Equal(t, [][]byte{{8, 2}}, watch.rest(t))
 	for _, c := range []*call{watch, clock} {
 		code, why := c.status(t)
 		require.Equal(t, unavailable, code, why)
