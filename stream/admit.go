@@ -60,6 +60,46 @@ func (x shortage) tell(st *Stream) {
 	}
 }
 
+// begin finds the stream's method and starts it.
+func (st *Stream) begin(timeout time.Duration, end bool) {
+	s := st.sess
+	if s.farewell {
+		st.refuse(statusNoRoom, s.srv.shortBy(), ReasonFarewell)
+		return
+	}
+	m, fault := s.srv.find(st.req.path)
+	if fault != nil {
+		st.finish(fault)
+		return
+	}
+	st.method = m
+	switch {
+	case s.crowded() || s.fat > s.own.cfg.SessionBudget:
+		s.tally.overBudget++
+		st.refuse(statusCrowded, shortage{bounds.Memory, busyFor + rand.N(busyFor)}, ReasonBudget)
+		return
+	case timeout <= 0:
+		st.finish(statusDeadline)
+		return
+	case !st.admit():
+		return
+	case timeout != never:
+		st.setDeadline(timeout)
+	}
+	if s.own.look != 0 {
+		st.watch()
+	}
+	switch {
+	case m.Open != nil:
+		st.openHandler()
+	case m.Go != nil && !m.Await:
+		st.startGo()
+	}
+	if end {
+		st.peerDone()
+	}
+}
+
 // admit asks for a stream, and refuses it if it has to; false then.
 func (st *Stream) admit() bool {
 	a, m := st.sess.own.cfg.Admit, st.method

@@ -1,12 +1,6 @@
 package stream
 
-import (
-	"math/rand/v2"
-	"time"
-
-	"github.com/weir-go/weir/bounds"
-	"github.com/weir-go/weir/internal/h2"
-)
+import "github.com/weir-go/weir/internal/h2"
 
 // sink is a Session as package h2 sees it. Its methods are called inside Feed.
 type sink Session
@@ -41,46 +35,6 @@ func (k *sink) Request(b *h2.Block, end bool) {
 		st.finish(&Status{Code: Internal, Message: "malformed grpc-timeout"})
 	default:
 		st.begin(timeout, end)
-	}
-}
-
-// begin finds the stream's method and starts it.
-func (st *Stream) begin(timeout time.Duration, end bool) {
-	s := st.sess
-	if s.farewell {
-		st.refuse(statusNoRoom, s.srv.shortBy(), ReasonFarewell)
-		return
-	}
-	m, fault := s.srv.find(st.req.path)
-	if fault != nil {
-		st.finish(fault)
-		return
-	}
-	st.method = m
-	switch {
-	case s.crowded() || s.fat > s.own.cfg.SessionBudget:
-		s.tally.overBudget++
-		st.refuse(statusCrowded, shortage{bounds.Memory, busyFor + rand.N(busyFor)}, ReasonBudget)
-		return
-	case timeout <= 0:
-		st.finish(statusDeadline)
-		return
-	case !st.admit():
-		return
-	case timeout != never:
-		st.setDeadline(timeout)
-	}
-	if s.own.look != 0 {
-		st.watch()
-	}
-	switch {
-	case m.Open != nil:
-		st.openHandler()
-	case m.Go != nil && !m.Await:
-		st.startGo()
-	}
-	if end {
-		st.peerDone()
 	}
 }
 
