@@ -174,6 +174,48 @@ func TestFarewellWithoutACall(t *testing.T) {
 	until(t, "it ends", func() bool { return rt.Stats().Conns == 0 })
 }
 
+// TestShortOfDescriptors with real bounds: nothing is left, and those who are
+// connected have their unary calls answered and their streams refused; those who
+// are not hear so.
+func TestShortOfDescriptors(t *testing.T) {
+	b, err := bounds.New(bounds.Config{Rules: bounds.Rules{ // once short, it stays so
+		Shed:     bounds.Rule{Enter: 0.85, After: time.Second, Leave: 0.75, Calm: time.Hour},
+		Critical: bounds.Rule{Enter: 0.90, Leave: 0.80, Calm: time.Hour},
+		Hard:     bounds.Rule{Enter: 0.97, Leave: 0.90, Calm: time.Hour},
+	}})
+	ok(t, err)
+	defer b.Close()
+	rt, err := conn.Start(conn.Config{Loops: 2, Bounds: b})
+	ok(t, err)
+	defer rt.Close()
+	srv := grpc.NewServer(grpc.Config{Config: stream.Config{Admit: b}})
+	echoing().register(srv)
+	defer srv.Close()
+	addr, err := conn.ParseAddr("127.0.0.1:0")
+	ok(t, err)
+	ln, err := conn.ListenConfig{Farewell: srv.Farewell}.Listen(rt, addr, srv.Serve)
+	ok(t, err)
+	early := testgrpc.NewTestServiceClient(dial(t, ln.Addr().String()))
+	_, err = early.UnaryCall(within(t), &testpb.SimpleRequest{})
+	ok(t, err)
+
+	b.Exhausted(bounds.Descriptors)
+	_, err = early.UnaryCall(within(t), &testpb.SimpleRequest{})
+	ok(t, err)
+	for _, client := range []testgrpc.TestServiceClient{early, testgrpc.NewTestServiceClient(dial(t, ln.Addr().String()))} {
+		var trailer metadata.MD
+		cs, err := client.FullDuplexCall(within(t), stock.Trailer(&trailer))
+		ok(t, err)
+		_, err = cs.Recv()
+		if status.Code(err) != codes.Unavailable || len(trailer.Get("grpc-retry-pushback-ms")) != 1 {
+			t.Errorf("told %v, with %v", err, trailer)
+		}
+		want(t, fmt.Sprint(trailer.Get("weir-degraded")), "[descriptors]")
+	}
+	s := srv.Core().Stats()
+	want(t, fmt.Sprint(s.NotAdmitted, s.Farewells), "1 1")
+}
+
 // TestStreamLimits: how streams end that take too long, as a client sees it.
 func TestStreamLimits(t *testing.T) {
 	waits := func(ss testgrpc.TestService_FullDuplexCallServer) error {
