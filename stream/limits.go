@@ -33,7 +33,8 @@ type Limits struct {
 	// Send is how long the client may take no byte of what waits to be sent.
 	// ResourceExhausted, or ENHANCE_YOUR_CALM, which is the same, inside a
 	// message. What has not been sent is lost; trailers say how many messages
-	// that is.
+	// that is. A subscriber's policy is asked first for what is published, but a
+	// large message of a topic's that has begun to leave waits here.
 	Send time.Duration
 
 	// Age is how long the stream may last; 10 % more or less, so that those that
