@@ -100,6 +100,7 @@ var may = map[string]row{
 	"docs/guide/time":   {module: list("timer", "timer/spare")},
 	"docs/guide/sched":  {module: list("lifecycle", "sched", "sched/boltstate", "sched/schedtest")},
 	"docs/guide/stream": {module: list("conn", "stream")},
+	"docs/guide/bounds": {module: list("bounds", "conn", "netconn", "proxyproto"), net: true},
 
 	// Helpers of tests: no row but theirs names them, so that only tests can
 	// import them.
