@@ -31,7 +31,13 @@ func start(t *testing.T, kind string, descriptors int) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{Cmd: exec.Command(self)}
+	return launch(t, exec.Command(self), kind, descriptors)
+}
+
+// launch is start by a command of one's own.
+func launch(t *testing.T, cmd *exec.Cmd, kind string, descriptors int) *process {
+	t.Helper()
+	p := &process{Cmd: cmd}
 	p.Env = append(os.Environ(), "FAULTS_SERVER="+kind, fmt.Sprint("FAULTS_LIMIT=", descriptors))
 	if long() {
 		p.Env = append(p.Env, "FAULTS_LONG=1")

@@ -98,7 +98,12 @@ func serveBounded() error {
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(metrics.NewRuntime("main", rt), metrics.NewBounds(b))
-	return until(ln.Addr().String(), admin, promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), admin.Close)
+	err = until(ln.Addr().String(), admin, promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), rt.Close)
+	if s, taken := rt.Stats(), b.Stats(); s.Conns != 0 || s.BudgetUsed != 0 || taken.Taken != 0 || taken.Overdrawn != 0 {
+		return errors.Join(err, fmt.Errorf("left at the end: %d connections, %d bytes, %d descriptors, %d given back too often",
+			s.Conns, s.BudgetUsed, taken.Taken, taken.Overdrawn))
+	}
+	return err
 }
 
 // until runs a server's admin port until its input ends.
@@ -108,11 +113,9 @@ func until(addr string, admin net.Listener, page http.Handler, end func() error)
 	go func() { failed <- srv.Serve(admin) }()
 	fmt.Println(addr, admin.Addr())
 	io.Copy(io.Discard, os.Stdin)
-	end()
-	if err := <-failed; !errors.Is(err, net.ErrClosed) {
-		return err
-	}
-	return nil
+	srv.Close()
+	<-failed
+	return end()
 }
 
 // retryAfter is what a refusal says, in milliseconds.

@@ -106,26 +106,14 @@ func load() error {
 	defer cancel()
 	var all sync.WaitGroup
 	for i := range n {
-		cc, err := grpc.NewClient("passthrough:///"+os.Getenv("FAULTS_ADDR"),
-			grpc.WithTransportCredentials(insecure.NewCredentials()),
-			grpc.WithDefaultCallOptions(grpc.ForceCodecV2(raw{})),
-			grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: time.Second, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 5 * time.Second}, MinConnectTimeout: answers}))
-		if err != nil {
-			return err
-		}
-		k := &client{counter: &c, cc: cc, method: "/faults.F/Beat"}
+		k := &client{counter: &c, method: "/faults.F/Beat"}
 		if os.Getenv("FAULTS_ROVING") != "" {
 			k.stay = 2 * time.Second
 			if i%4 == 0 {
 				k.method = "/faults.F/Go"
 			}
 		}
-		all.Go(func() {
-			defer cc.Close()
-			for ctx.Err() == nil {
-				wait(ctx, k.visit(ctx))
-			}
-		})
+		all.Go(func() { k.live(ctx) })
 	}
 	answer("ready", func() any {
 		c.mu.Lock()
@@ -139,6 +127,36 @@ func load() error {
 	return nil
 }
 
+// live is all of a client's visits. One who does not stay hangs up behind every
+// other.
+func (k *client) live(ctx context.Context) {
+	for ctx.Err() == nil {
+		if k.cc == nil {
+			cc, err := grpc.NewClient("passthrough:///"+os.Getenv("FAULTS_ADDR"),
+				grpc.WithTransportCredentials(insecure.NewCredentials()),
+				grpc.WithDefaultCallOptions(grpc.ForceCodecV2(raw{})),
+				grpc.WithConnectParams(grpc.ConnectParams{
+					Backoff:           backoff.Config{BaseDelay: time.Second, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 5 * time.Second},
+					MinConnectTimeout: answers,
+				}))
+			if err != nil {
+				k.blame(&k.Silent, "client", err)
+				return
+			}
+			k.cc = cc
+		}
+		pause := k.visit(ctx)
+		if k.stay > 0 && rand.IntN(2) == 0 {
+			k.cc.Close()
+			k.cc = nil
+		}
+		wait(ctx, pause)
+	}
+	if k.cc != nil {
+		k.cc.Close()
+	}
+}
+
 func wait(ctx context.Context, d time.Duration) {
 	select {
 	case <-ctx.Done():
@@ -150,7 +168,9 @@ func wait(ctx context.Context, d time.Duration) {
 func (k *client) told(end metadata.MD, err error, sent bool) (time.Duration, bool) {
 	back := end.Get("grpc-retry-pushback-ms")
 	if len(back) == 0 {
-		return again, false
+		// What grpc-go says when it finds two connections in succession that were
+		// drained between its choice and the call.
+		return again, status.Convert(err).Message() == "the connection is draining"
 	}
 	ms, _ := strconv.Atoi(back[0])
 	switch {
@@ -175,10 +195,12 @@ func (k *client) visit(life context.Context) time.Duration {
 	until := time.Now().Add(k.stay + rand.N(k.stay+1))
 	desc := &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}
 	cs, err := k.cc.NewStream(ctx, desc, k.method)
+	granted := false
 	for n := uint64(1); err == nil; n++ {
 		if err = k.exchange(cs, n); err != nil {
 			break
 		}
+		granted = true
 		if n == 1 {
 			k.add(&k.Granted)
 		}
@@ -199,7 +221,7 @@ func (k *client) visit(life context.Context) time.Duration {
 	if life.Err() != nil {
 		return again // it was the client who has ended it
 	}
-	return k.ended(life, cs, err)
+	return k.ended(life, cs, granted, err)
 }
 
 // another asks for a second stream beside the one that there is.
@@ -251,15 +273,12 @@ func (k *client) exchange(cs grpc.ClientStream, n uint64) error {
 }
 
 // ended judges a stream that has ended by itself.
-func (k *client) ended(ctx context.Context, cs grpc.ClientStream, err error) time.Duration {
-	granted := false
+func (k *client) ended(ctx context.Context, cs grpc.ClientStream, granted bool, err error) time.Duration {
 	var end metadata.MD
 	if cs != nil {
 		end = cs.Trailer()
-		h, _ := cs.Header()
-		granted = len(h.Get("content-type")) > 0 && len(end.Get("grpc-retry-pushback-ms")) == 0 && h != nil
 	}
-	if back, ok := k.told(end, err, false); ok {
+	if back, ok := k.told(end, err, granted); ok {
 		if status.Code(err) == codes.Unavailable {
 			k.once(ctx, 3)
 		}
