@@ -28,6 +28,11 @@
 // grpc-accept-encoding is not shown in the metadata; metadata values with white
 // space around them are refused.
 //
+// When the process is short of descriptors or memory, a server with Config.Admit
+// refuses streams and goes on with unary calls; Config.Methods names the unary
+// twins that clients may call meanwhile, Server.Farewell tells those who cannot
+// even connect.
+//
 // # Clients
 //
 // A ClientConn is what generated clients take. All calls share a few connections,
