@@ -23,61 +23,61 @@ type ProxySource interface {
 // from any goroutine.
 type Guard struct {
 	source  GuardSource
-	figures reasons[bounds.GuardStats]
+	figures shown[bounds.GuardStats]
 }
 
 // Proxy is a prometheus.Collector over the PROXY headers that were read, and those
 // that were not. It may be scraped from any goroutine.
 type Proxy struct {
 	source  ProxySource
-	figures reasons[proxyproto.Stats]
+	figures shown[proxyproto.Stats]
 }
 
 // NewGuard makes a collector that labels what it reads from source with guard=name.
 // Within a registry a name can be registered once.
 func NewGuard(name string, source GuardSource) *Guard {
-	return &Guard{source, describe(guardFigures, prometheus.Labels{"guard": name})}
+	return &Guard{source, tabulate("weir_guard_", prometheus.Labels{"guard": name}, guardFigures)}
 }
 
 // NewProxy makes a collector that labels what it reads from source with proxy=name.
 // Within a registry a name can be registered once.
 func NewProxy(name string, source ProxySource) *Proxy {
-	return &Proxy{source, describe(proxyFigures, prometheus.Labels{"proxy": name})}
+	return &Proxy{source, tabulate("weir_proxy_", prometheus.Labels{"proxy": name}, proxyFigures)}
 }
 
-var guardFigures = []reasonFigure[bounds.GuardStats]{
-	{level, "guard_sources", "", "Sources that are remembered: those with connections, and those who came lately.",
+var guardFigures = []row[bounds.GuardStats]{
+	{level, "sources", "", "Sources that are remembered: those with connections, and those who came lately.",
 		func(s *bounds.GuardStats) float64 { return float64(s.Sources) }},
-	{count, "guard_let_in_total", "", "Connections let in, those of proxies not among them.",
+	{count, "let_in_total", "", "Connections let in, those of proxies not among them.",
 		func(s *bounds.GuardStats) float64 { return float64(s.Let) }},
-	{count, "guard_proxies_total", "", "Connections of proxies, let in until they say for whom they speak.",
+	{count, "proxies_total", "", "Connections of proxies, let in until they say for whom they speak.",
 		func(s *bounds.GuardStats) float64 { return float64(s.Proxies) }},
-	{count, "guard_unwatched_total", "", "Connections let in without a look at their source, for there was no room to remember it.",
+	{count, "unwatched_total", "", "Connections let in without a look at their source, for there was no room to remember it.",
 		func(s *bounds.GuardStats) float64 { return float64(s.Unwatched) }},
-	{count, "guard_refused_total", "denied", "Connections not let in, by reason: the address, too many open or new from one source, too many new from all.",
+	{count, "refused_total", "denied", "Connections not let in, by reason: the address, too many open or new from one source, too many new from all.",
 		func(s *bounds.GuardStats) float64 { return float64(s.Denied) }},
-	{count, "guard_refused_total", "connections", "",
+	{count, "refused_total", "connections", "",
 		func(s *bounds.GuardStats) float64 { return float64(s.Conns) }},
-	{count, "guard_refused_total", "rate", "",
+	{count, "refused_total", "rate", "",
 		func(s *bounds.GuardStats) float64 { return float64(s.Rate) }},
-	{count, "guard_refused_total", "crowd", "",
+	{count, "refused_total", "crowd", "",
 		func(s *bounds.GuardStats) float64 { return float64(s.Crowd) }},
 }
 
-var proxyFigures = []reasonFigure[proxyproto.Stats]{
-	{count, "proxy_untrusted_total", "", "Connections of peers that are no proxies, passed on without a look for a header.",
+var proxyFigures = []row[proxyproto.Stats]{
+	{count, "untrusted_total", "", "Connections of peers that are no proxies, passed on without a look for a header.",
 		func(s *proxyproto.Stats) float64 { return float64(s.Untrusted) }},
-	{count, "proxy_v1_headers_total", "", "Headers of version 1 that name a client.",
+	{count, "v1_headers_total", "", "Headers of version 1 that name a client.",
 		func(s *proxyproto.Stats) float64 { return float64(s.V1) }},
-	{count, "proxy_v2_headers_total", "", "Headers of version 2 that name a client.",
+	{count, "v2_headers_total", "", "Headers of version 2 that name a client.",
 		func(s *proxyproto.Stats) float64 { return float64(s.V2) }},
-	{count, "proxy_nameless_headers_total", "", "Headers of either version that name none: health checks, families other than TCP over IP.",
+	{count, "nameless_headers_total", "", "Headers of either version that name none: health checks, families other than TCP over IP.",
 		func(s *proxyproto.Stats) float64 { return float64(s.Nameless) }},
-	{count, "proxy_refused_total", "malformed", "Connections of proxies that were ended, by reason: no header, not in time, or a client whom the guard does not let in.",
+	{count, "refused_total", "malformed", "Connections of proxies that were ended, by reason: no header, not in time, or a client whom the guard does not let in.",
 		func(s *proxyproto.Stats) float64 { return float64(s.Malformed) }},
-	{count, "proxy_refused_total", "late", "",
+	{count, "refused_total", "late", "",
 		func(s *proxyproto.Stats) float64 { return float64(s.Late) }},
-	{count, "proxy_refused_total", "guard", "",
+	{count, "refused_total", "guard", "",
 		func(s *proxyproto.Stats) float64 { return float64(s.Refused) }},
 }
 

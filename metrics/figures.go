@@ -12,7 +12,7 @@ const (
 )
 
 // figure is one number of the whole runtime.
-type figure = reasonFigure[conn.Stats]
+type figure = row[conn.Stats]
 
 var figures = []figure{
 	{level, "connections", "", "Connections open now.",

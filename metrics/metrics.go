@@ -38,7 +38,7 @@ type Runtime struct {
 	source Source
 
 	// One for each row of the tables, in their order.
-	figures    reasons[conn.Stats]
+	figures    shown[conn.Stats]
 	numbers    []*prometheus.Desc
 	histograms []*prometheus.Desc
 }
@@ -47,7 +47,7 @@ type Runtime struct {
 // with runtime=name. Within a registry a name can be registered once.
 func NewRuntime(name string, source Source) *Runtime {
 	label := prometheus.Labels{"runtime": name}
-	r := &Runtime{source: source, figures: describe(figures, label)}
+	r := &Runtime{source: source, figures: tabulate("weir_", label, figures)}
 	for _, f := range loopFigures {
 		r.numbers = append(r.numbers, prometheus.NewDesc("weir_loop_"+f.name, f.help, []string{"loop"}, label))
 	}
