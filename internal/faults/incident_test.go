@@ -166,7 +166,7 @@ func replay(t *testing.T, p *process, during time.Duration, has func(*tally) boo
 func TestIncident(t *testing.T) {
 	leak.FDs(t)
 	p := start(t, "bounded", 256)
-	during := 4 * time.Second
+	during := 2 * time.Second
 	if long() {
 		during = time.Minute
 	}

@@ -84,6 +84,9 @@ func TestIncident(t *testing.T) {
 	if back.Silent+back.Lost+back.Mute+back.Wrong > 0 {
 		t.Errorf("afterwards: %+v", back)
 	}
+	if long() {
+		unharmed(t, server)
+	}
 	var a account
 	await.Until(t, "the clients have gone", func() bool { server.ask(&a); return a.Streams == 0 && a.Sessions == 0 })
 	t.Logf("%+v", a)
@@ -93,6 +96,26 @@ func TestIncident(t *testing.T) {
 	if refusals := int64(a.NotAdmitted + a.Farewells + a.NoWorker); refusals < o.Shed+o.Away+o.Busy {
 		t.Errorf("clients were refused %d times, the server knows of %d", o.Shed+o.Away+o.Busy, refusals)
 	}
+}
+
+// unharmed says what the server needs for clients that all have streams: what it
+// needs more than that at its limit, it needs for the others.
+func unharmed(t *testing.T, server *process) {
+	admin := begin(t, "probe", "ADDR="+server.ready[1])
+	crowd := begin(t, "load", "ADDR="+server.ready[0], "N=150")
+	var o outcome
+	await.Until(t, "all have streams", func() bool { crowd.ask(&o.tally); return o.Granted == 150 })
+	admin.ask(&o.at)
+	ran, waited := server.spent()
+	<-time.After(20 * time.Second)
+	ran2, waited2 := server.spent()
+	admin.ask(&o.at)
+	before := o.Beats
+	crowd.ask(&o.tally)
+	t.Logf("with 150 clients, all of whom have streams: %.1f %% of a core, ready without one for %.1f %%; %d beats in 20 s; admin: %+v",
+		100*float64(ran2-ran)/20e9, 100*float64(waited2-waited)/20e9, o.Beats-before, o.at)
+	admin.end()
+	crowd.end()
 }
 
 // TestIncidentGRPC is what the test above is worth: grpc-go's own server leaves
