@@ -174,7 +174,7 @@ func (st *Stream) finish(status *Status) {
 		return
 	}
 	st.marks.Or(markFinished | markHeader)
-	st.flags |= finishing
+	st.flags |= finishing | went // Limits.Send counts anew, for its end
 	st.final = status
 	st.dropIn()
 	if st.head == nil {

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"math"
 	"math/rand/v2"
 	"time"
 
@@ -81,8 +82,9 @@ const tickShift = 26
 
 func (s *Session) ticks(now timer.Time) ticks { return ticks(now.Sub(s.care.born) >> tickShift) }
 
-// ticksOf rounds up: late is right, early is not.
-func ticksOf(d time.Duration) ticks { return ticks((d + 1<<tickShift - 1) >> tickShift) }
+// ticksOf rounds up: late is right, early is not. What is longer than half of
+// what ticks can count is that long, which is more than four years.
+func ticksOf(d time.Duration) ticks { return ticks(min((d-1)>>tickShift+1, math.MaxInt32)) }
 
 // since are the instants that limits count from, as of the last look.
 type since struct {
@@ -97,7 +99,8 @@ func (st *Stream) watch() {
 	t := s.ticks(now)
 	st.since = since{idle: t, receive: t, send: t}
 	if d := st.method.Limits.Age; d > 0 {
-		st.since.old = t + ticksOf(d-d/10+rand.N(d/5+1))
+		n := ticksOf(d)
+		st.since.old = t + n - n/10 + rand.N(n/5+1)
 	}
 	if c := &s.care; c.sweep == 0 {
 		c.sweep = now.Add(s.own.look)
@@ -157,18 +160,22 @@ func (st *Stream) inspect(t, gone ticks) {
 	case st.withheld():
 		x.receive = min(x.receive+gone, t) // and does not begin anew
 	}
-	if moved&went != 0 || st.head == nil {
+	if moved&went != 0 || st.head == nil && st.flags&finishing == 0 {
 		x.send = t
 	}
+	aged := x.old != 0 && t >= x.old
 	switch {
 	case past(t, x.send, l.Send):
 		st.cutFor(ReasonSend, statusNotTaken)
 	case st.flags&finishing != 0:
+		if aged {
+			st.age(t)
+		}
 	case past(t, x.receive, l.Receive):
 		st.cutFor(ReasonReceive, statusNotSent)
 	case past(t, x.idle, l.Idle) && st.subs == nil && !st.method.short():
 		st.cutFor(ReasonIdle, statusIdle)
-	case x.old != 0 && t >= x.old:
+	case aged:
 		st.age(t)
 	}
 }
@@ -195,13 +202,17 @@ func (st *Stream) withheld() bool {
 	return st.flags&(paused|starved) != 0 || st.sess.withheld > 0 || in != nil && (in.turn == heldUp || in.turn == awaitTurn)
 }
 
-// age ends a stream that is old enough, between two messages if it can.
+// age ends a stream that is old enough, between two messages if it can. When
+// its end, or what is queued before it, does not leave either, it is cut.
 func (st *Stream) age(t ticks) {
-	switch late := ticksOf(st.method.Limits.Age / 10); {
-	case st.between():
+	late := t-st.since.old >= ticksOf(st.method.Limits.Age/10)
+	switch {
+	case st.flags&finishing == 0 && st.between():
 		st.overFor(ReasonAge, statusOld)
 		st.finish(statusOld)
-	case t-st.since.old >= late:
+	case late && st.final == statusOld: // counted already
+		st.cut(statusOld)
+	case late:
 		st.cutFor(ReasonAge, statusOld)
 	}
 }
@@ -252,10 +263,13 @@ func (st *Stream) cutFor(why Reason, status *Status) {
 }
 
 // cut ends a stream whatever is queued: with trailers where the peer can make
-// sense of them, with RST_STREAM inside a message.
+// sense of them, with RST_STREAM inside a message. Trailers wait as long as the
+// link takes nothing, and the method with them: where it may be waiting for room,
+// or its time is up, RST_STREAM does not.
 func (st *Stream) cut(status *Status) {
 	switch {
-	case st.out() != nil, st.flags&finishing != 0, st.head != nil && st.head.at > 0:
+	case st.out() != nil, st.flags&finishing != 0, st.head != nil && st.head.at > 0,
+		(st.head != nil || status == statusDeadline) && !st.sess.open():
 		code := h2.Cancel
 		if status.Code == ResourceExhausted {
 			code = h2.EnhanceYourCalm
