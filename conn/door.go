@@ -98,6 +98,7 @@ func (c *Conn) SpeaksFor(client netip.AddrPort) error {
 	// behind the header.
 	c.watched().header = c.received - uint64(c.Buffered())
 	c.active = c.loop.now
+	c.messageGoesOn()
 	c.arm()
 	return nil
 }

@@ -146,6 +146,43 @@ func TestSlowWorld(t *testing.T) {
 	}
 }
 
+// TestClientBehindAProxyHasItsGrace: what has come behind a proxy's header is a
+// message that begins with the client, not one that is late already.
+func TestClientBehindAProxyHasItsGrace(t *testing.T) {
+	ends := make(chan error, 1)
+	var c *Conn
+	later := timer.Now().Add(time.Hour) // when the client is known
+	r := newRig(t, Config{})
+	a := acceptorOf(r, ListenConfig{}, func(on *Conn) Handler {
+		c = on
+		return funcs{
+			data: func(c *Conn) error {
+				if c.Buffered() < 12 || c.watched().header > 0 {
+					return nil
+				}
+				r.l.now = later
+				c.Discard(8)
+				return c.SpeaksFor(client7)
+			},
+			closed: func(_ *Conn, err error) { ends <- err },
+		}
+	})
+	peer := r.connect(a)
+	r.settle()
+	for _, part := range []string{"head", "er: ", "GET "} {
+		say(t, peer, []byte(part))
+		r.settle()
+	}
+	r.at(c, later.Add(worldGrace-time.Second))
+	if len(ends) > 0 {
+		t.Fatal("too early: ", <-ends)
+	}
+	r.at(c, later.Add(worldGrace+time.Second))
+	if len(ends) == 0 || <-ends != ErrSlow {
+		t.Error("is let be")
+	}
+}
+
 // TestFaces: it is the peer's address that counts, not the listener's; on real
 // sockets.
 func TestFaces(t *testing.T) {
