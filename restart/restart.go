@@ -169,8 +169,9 @@ func (s *Sockets) Stats() Stats {
 
 // Close ends the successor that is being started, if there is one, closes what was
 // inherited and nobody has asked for, and removes the files of Unix sockets that
-// were inherited from a predecessor who made them. Listeners are their owners' to
-// close, after this. Closing again does nothing.
+// were inherited from a predecessor who made them, unless that one still serves
+// there, for this process was not ready. Listeners are their owners' to close,
+// after this. Closing again does nothing.
 func (s *Sockets) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -189,7 +190,7 @@ func (s *Sockets) Close() error {
 		s.parent.Close()
 		s.parent = nil
 	}
-	if !s.gone {
+	if s.ready && !s.gone {
 		for _, k := range s.kept {
 			if k.file != "" {
 				os.Remove(k.file)

@@ -77,22 +77,36 @@ func (s *Sockets) succeed(ctx context.Context) error {
 	s.mu.Lock()
 	s.stats.Started++
 	s.mu.Unlock()
-	if err := s.hear(ctx, line); err != nil {
-		child.Kill()
-		state, werr := child.Wait()
-		if errors.Is(err, ErrDied) && werr == nil {
-			err = fmt.Errorf("%w: %v", err, state)
-		}
-		return err
+	late := time.Now().Add(s.cfg.Patience)
+	if err := s.hear(ctx, line, late); err != nil {
+		return bury(ctx, child, late, err)
 	}
 	s.leave()
 	line.Write([]byte{goOn}) // when it has died since, nobody listens
 	return child.Release()
 }
 
-// hear waits until the successor says that it is ready.
-func (s *Sockets) hear(ctx context.Context, line *os.File) error {
-	late := time.Now().Add(s.cfg.Patience)
+// bury ends a successor that is not to be one, and returns why. One that has hung up
+// is ending by itself, and has yet to say why and to put things in order: it is
+// killed only when that takes too long.
+func bury(ctx context.Context, child *os.Process, late time.Time, why error) error {
+	if why != ErrDied {
+		late = time.Time{}
+	}
+	ctx, cancel := context.WithDeadline(ctx, late)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { child.Kill() })
+	state, err := child.Wait()
+	stop()
+	if errors.Is(why, ErrDied) && err == nil {
+		why = fmt.Errorf("%w: %v", why, state)
+	}
+	return why
+}
+
+// hear waits until the successor says that it is ready. The error is ErrDied itself
+// when it has hung up.
+func (s *Sockets) hear(ctx context.Context, line *os.File, late time.Time) error {
 	line.SetReadDeadline(late)
 	stop := context.AfterFunc(ctx, func() { line.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
