@@ -3,6 +3,8 @@ package conn
 import (
 	"net"
 	"testing"
+
+	"github.com/weir-go/weir/bounds"
 	"time"
 )
 
@@ -80,16 +82,26 @@ func BenchmarkBlockingPingPong(b *testing.B) {
 }
 
 // A peer that connects, is accepted, and leaves; the peer is package net's. With
-// bounds its descriptor is counted.
+// bounds its descriptor is counted, with a guard the door asks about it, and of the
+// world a first byte is expected.
 func BenchmarkAcceptClose(b *testing.B) {
-	b.Run("plain", func(b *testing.B) { acceptClose(b, Config{Loops: 1, Bounds: uncounted}) })
-	b.Run("bounds", func(b *testing.B) { acceptClose(b, Config{Loops: 1}) })
+	b.Run("plain", func(b *testing.B) { acceptClose(b, Config{Loops: 1, Bounds: uncounted}, ListenConfig{}) })
+	b.Run("bounds", func(b *testing.B) { acceptClose(b, Config{Loops: 1}, ListenConfig{}) })
+	g, err := bounds.NewGuard(bounds.GuardConfig{Conns: 1 << 20, Rate: 1e8, Burst: 1 << 20, Accepts: 1e8, Crowd: 1 << 20})
+	if err != nil {
+		b.Fatal(err)
+	}
+	door := ListenConfig{Guard: g, Options: Options{FirstByte: worldFirstByte}}
+	b.Run("guard", func(b *testing.B) { acceptClose(b, Config{Loops: 1, Bounds: uncounted}, door) })
 }
 
-func acceptClose(b *testing.B, cfg Config) {
+func acceptClose(b *testing.B, cfg Config, lc ListenConfig) {
 	closed := make(chan error, 1)
 	rt := running(b, cfg)
-	ln := listening(b, rt, func(*Conn) Handler { return funcs{closed: func(_ *Conn, err error) { closed <- err }} })
+	ln, err := lc.Listen(rt, loopback, func(*Conn) Handler { return funcs{closed: func(_ *Conn, err error) { closed <- err }} })
+	if err != nil {
+		b.Fatal(err)
+	}
 	at := ln.Addr().String()
 	b.ReportAllocs()
 	for b.Loop() {
