@@ -78,6 +78,7 @@ func (s *Session) takeInbox() {
 		b.n.Store(0)
 		b.mu.Unlock()
 		b.taking = true
+		s.drainFirst()
 		for i := range commands {
 			c := commands[i]
 			commands[i] = command{}
@@ -94,6 +95,17 @@ func (s *Session) takeInbox() {
 		if cap(commands) <= 1024 {
 			b.spare = commands[:0]
 		}
+	}
+}
+
+// drainFirst does a Drain that was asked for before the commands were left: who ends
+// streams because a session drains has the peer hear of the session first. Clients
+// that watch a server's health take the end of that stream for a failure of the
+// server, unless they know that they should connect anew.
+func (s *Session) drainFirst() {
+	if s.wish.Load()&wishDrain != 0 && s.state != gone {
+		s.wish.And(^wishDrain)
+		s.drain("")
 	}
 }
 
