@@ -122,3 +122,27 @@ func TestProxyHeader(t *testing.T) {
 	}
 	until(t, "they are counted", func() bool { return rt.Stats().RefusedGuard == 2 })
 }
+
+// TestFarewellBehindProxy: who is not let in sends a header too, and then asks.
+func TestFarewellBehindProxy(t *testing.T) {
+	b, err := bounds.New(bounds.Config{})
+	ok(t, err)
+	defer b.Close()
+	rt := start(t, conn.Config{Bounds: b})
+	counters := new(proxyproto.Counters)
+	l := listenWith(t, rt, loopback4, netconn.ListenConfig{
+		ListenConfig: conn.ListenConfig{Farewell: netconn.Unavailable(b)},
+		Proxy:        &proxyproto.Config{Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Counters: counters},
+	})
+	b.Exhausted(bounds.Descriptors)
+	c, err := net.Dial("tcp", l.Addr().String())
+	ok(t, err)
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(patience))
+	io.WriteString(c, "PROXY TCP4 203.0.113.7 10.0.0.1 51234 443\r\nGET / HTTP/1.1\r\n\r\n")
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	ok(t, err)
+	want(t, resp.StatusCode, http.StatusServiceUnavailable)
+	want(t, resp.Body.Close(), nil)
+	want(t, counters.Stats(), proxyproto.Stats{V1: 1})
+}

@@ -21,8 +21,9 @@ type ListenConfig struct {
 	// place, such as http.Server's ReadHeaderTimeout and a TLSListener's Time.
 	conn.ListenConfig
 
-	// Proxy, if set, has its header read first: a connection of a proxy that it
-	// trusts is the client's from then on, for the Guard and for RemoteAddr.
+	// Proxy, if set, has its header read first, before Farewell too: a connection
+	// of a proxy that it trusts is the client's from then on, for the Guard and for
+	// RemoteAddr.
 	Proxy *proxyproto.Config
 
 	// Queue is how many accepted connections may wait for an Accept. 0: 1024.
@@ -68,6 +69,7 @@ func Listen(rt *conn.Runtime, at conn.Addr) (*Listener, error) {
 // tells which.
 func (lc ListenConfig) Listen(rt *conn.Runtime, at conn.Addr) (*Listener, error) {
 	l := lc.listener()
+	lc.Farewell = lc.behindProxy(lc.Farewell)
 	socket, err := lc.ListenConfig.Listen(rt, at, lc.serve(l))
 	if err != nil {
 		a := netAddr(at, !at.IsUnix())
@@ -81,6 +83,7 @@ func (lc ListenConfig) Listen(rt *conn.Runtime, at conn.Addr) (*Listener, error)
 // fd belongs to the Listener afterwards, also after an error.
 func (lc ListenConfig) Adopt(rt *conn.Runtime, fd int) (*Listener, error) {
 	l := lc.listener()
+	lc.Farewell = lc.behindProxy(lc.Farewell)
 	socket, err := lc.ListenConfig.Adopt(rt, fd, lc.serve(l))
 	if err != nil {
 		return nil, &net.OpError{Op: "listen", Net: "fd", Err: cause(err)}
@@ -108,9 +111,11 @@ func (lc ListenConfig) listener() *Listener {
 }
 
 // serve is what the runtime calls for each connection accepted.
-func (lc ListenConfig) serve(l *Listener) conn.Serve {
-	next := lc.offer(l)
-	if lc.Proxy == nil {
+func (lc ListenConfig) serve(l *Listener) conn.Serve { return lc.behindProxy(lc.offer(l)) }
+
+// behindProxy has a PROXY header read before next is asked, if there should be one.
+func (lc ListenConfig) behindProxy(next conn.Serve) conn.Serve {
+	if lc.Proxy == nil || next == nil {
 		return next
 	}
 	return lc.Proxy.Serve(func(c *conn.Conn, _ proxyproto.Header) conn.Handler { return next(c) })

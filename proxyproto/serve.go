@@ -33,7 +33,8 @@ type Config struct {
 // client the Guard does not let in with the Guard's error.
 //
 // A Guard must let the proxies in (bounds.GuardConfig.Proxies): it is asked about
-// them first.
+// them first. A Farewell's peers send a header too: it is to be given to Serve
+// likewise.
 func (cfg Config) Serve(next func(c *conn.Conn, h Header) conn.Handler) conn.Serve {
 	if cfg.Time <= 0 {
 		cfg.Time = 5 * time.Second
