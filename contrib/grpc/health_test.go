@@ -3,6 +3,7 @@ package grpc_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	stock "google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -109,6 +110,39 @@ func TestHealthEnds(t *testing.T) {
 	_, err = w.Recv()
 	want(t, status.Code(err), codes.Unavailable)
 	until(t, "there is no watcher", func() bool { return svc.Stats().Watchers == 0 })
+}
+
+// TestWatchHasNoLimits: a watcher hears nothing for as long as nothing changes,
+// and is there yet when another stream has come to the server's limits.
+func TestWatchHasNoLimits(t *testing.T) {
+	const short = 100 * time.Millisecond
+	for _, limits := range []stream.Limits{{Idle: short}, {Age: short}} {
+		h := health.New(health.Config{})
+		h.Serve()
+		svc := &service{duplex: func(ss testgrpc.TestService_FullDuplexCallServer) error {
+			<-ss.Context().Done()
+			return ss.Context().Err()
+		}}
+		srv, _, addr := serve(t, grpc.Config{Config: stream.Config{Limits: limits}}, svc.register)
+		watched, err := healthgrpc.Register(srv.Core(), h, healthgrpc.Config{})
+		ok(t, err)
+		t.Cleanup(watched.Close)
+		cc := dial(t, addr)
+		w, err := healthpb.NewHealthClient(cc).Watch(within(t), &healthpb.HealthCheckRequest{})
+		ok(t, err)
+		_, err = w.Recv()
+		ok(t, err)
+		other, err := testgrpc.NewTestServiceClient(cc).FullDuplexCall(within(t))
+		ok(t, err)
+		if _, err := other.Recv(); err == nil {
+			t.Fatal("the other stream has no limit")
+		}
+		h.Drain("to be heard")
+		r, err := w.Recv()
+		if err != nil || r.Status != healthpb.HealthCheckResponse_NOT_SERVING {
+			t.Errorf("%+v: the watcher hears %v, %v", limits, r, err)
+		}
+	}
 }
 
 // TestClientsAskByThemselves: grpc-go's client with a health check in its service

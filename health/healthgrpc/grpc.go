@@ -79,7 +79,9 @@ func Register(srv *stream.Server, h *health.Health, cfg Config) (*Service, error
 	for path, m := range map[string]stream.Method{
 		"/grpc.health.v1.Health/Check": {Unary: s.check},
 		"/grpc.health.v1.Health/List":  {Unary: s.list},
-		"/grpc.health.v1.Health/Watch": {Open: s.open, Vital: true},
+		// It says nothing as long as nothing changes, and clients take its end for
+		// a failure of the server.
+		"/grpc.health.v1.Health/Watch": {Open: s.open, Vital: true, Limits: stream.Limits{Idle: -1, Age: -1}},
 	} {
 		if err := srv.Handle(path, m); err != nil {
 			return nil, err
