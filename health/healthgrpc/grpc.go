@@ -150,6 +150,7 @@ var (
 	errNone   = &stream.Status{Code: stream.Internal, Message: "there is no request"}
 	errTwo    = &stream.Status{Code: stream.Internal, Message: "there are several requests"}
 	errOdd    = &stream.Status{Code: stream.InvalidArgument, Message: "not a HealthCheckRequest"}
+	errLong   = &stream.Status{Code: stream.InvalidArgument, Message: "no service has a name that long"}
 )
 
 // status is a service's.
@@ -167,9 +168,9 @@ func (s *Service) status(service string) byte {
 }
 
 func (s *Service) check(_ *stream.Stream, req []byte) ([]byte, error) {
-	service, ok := parseRequest(req)
-	if !ok {
-		return nil, errOdd
+	service, err := request(req)
+	if err != nil {
+		return nil, err
 	}
 	status := s.status(service)
 	if status == unknown {

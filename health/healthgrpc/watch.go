@@ -42,9 +42,9 @@ func (w *watcher) Message(_ *stream.Stream, m []byte) error {
 	if w.asked {
 		return errTwo
 	}
-	service, ok := parseRequest(m)
-	if !ok {
-		return errOdd
+	service, err := request(m)
+	if err != nil {
+		return err
 	}
 	w.service, w.asked = service, true
 	w.tell()

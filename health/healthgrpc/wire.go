@@ -20,6 +20,23 @@ const (
 	fixed32 = 5
 )
 
+// maxName is how many bytes the name of a service may have. A Watch keeps the one
+// that it is asked for, so without a limit there would be as much of the peer's in
+// memory as messages may be long, times Config.Watchers.
+const maxName = 1 << 10
+
+// request returns the service that is asked for.
+func request(p []byte) (service string, err error) {
+	service, ok := parseRequest(p)
+	switch {
+	case !ok:
+		return "", errOdd
+	case len(service) > maxName:
+		return "", errLong
+	}
+	return service, nil
+}
+
 // parseRequest reads a HealthCheckRequest. Fields that it does not know are passed
 // over; of several of the one that it does, the last counts.
 func parseRequest(p []byte) (service string, ok bool) {

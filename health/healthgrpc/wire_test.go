@@ -1,6 +1,7 @@
 package healthgrpc
 
 import (
+	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -32,4 +33,30 @@ func FuzzRequest(f *testing.F) {
 			t.Errorf("%q is read as %q, %v", name, service, ok)
 		}
 	})
+}
+
+// TestLongName: a name costs the server memory for as long as it is watched.
+func TestLongName(t *testing.T) {
+	for n, want := range map[int]error{0: nil, maxName: nil, maxName + 1: errLong, 4 << 20: errLong} {
+		p, err := proto.Marshal(wrapperspb.String(strings.Repeat("x", n)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if service, err := request(p); err != want || err == nil && len(service) != n {
+			t.Errorf("%d bytes: %d, %v", n, len(service), err)
+		}
+		w := &watcher{asked: true}
+		if err := w.Message(nil, p); err != errTwo {
+			t.Errorf("a second request: %v", err)
+		}
+		w.asked = false
+		if want != nil {
+			if err := w.Message(nil, p); err != want || w.service != "" {
+				t.Errorf("a watch of %d bytes: %v, %d are kept", n, err, len(w.service))
+			}
+			if _, err := new(Service).check(nil, p); err != want {
+				t.Errorf("a check of %d bytes: %v", n, err)
+			}
+		}
+	}
 }
