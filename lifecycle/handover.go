@@ -64,7 +64,7 @@ func (k *Kit) serve(ctx context.Context, open []Part, signals, asks chan os.Sign
 	if err != nil {
 		notice = 0
 	}
-	return errors.Join(err, told, k.close(), k.stop(open, signals, notice))
+	return errors.Join(err, told, k.stop(open, signals, notice))
 }
 
 // asks are the signals that ask for a successor. They are heard from the start on:

@@ -20,10 +20,11 @@ type line struct {
 	*record
 	left    chan struct{}
 	results chan error // of Restart; nil is a successor
+	closed  time.Time
 }
 
 func newLine(results ...error) *line {
-	l := &line{&record{}, make(chan struct{}), make(chan error, len(results))}
+	l := &line{record: &record{}, left: make(chan struct{}), results: make(chan error, len(results))}
 	for _, err := range results {
 		l.results <- err
 	}
@@ -34,7 +35,7 @@ func (l *line) Serve()                { l.add("serve") }
 func (l *line) Drain(reason string)   { l.add("drain " + reason) }
 func (l *line) Leave()                { l.add("leave") }
 func (l *line) Ready() error          { l.add("ready"); return nil }
-func (l *line) Close() error          { l.add("close"); return nil }
+func (l *line) Close() error          { l.add("close"); l.closed = time.Now(); return nil }
 func (l *line) Left() <-chan struct{} { return l.left }
 
 func (l *line) Restart(ctx context.Context) error {
@@ -87,6 +88,9 @@ func TestNotice(t *testing.T) {
 		}
 		if notice != 7*time.Second {
 			t.Errorf("the first part ended after %v", notice)
+		}
+		if after := l.closed.Sub(began); after != 7*time.Second {
+			t.Errorf("the handover, and with it the files of its sockets, after %v", after)
 		}
 		l.want(t, opened+", drain enough, "+ended)
 	})

@@ -163,7 +163,7 @@ func (k *Kit) Run(ctx context.Context) error {
 	if k.Health != nil {
 		k.Health.Drain(because(err))
 	}
-	return errors.Join(err, k.close(), k.stop(open, signals, 0))
+	return errors.Join(err, k.stop(open, signals, 0))
 }
 
 // notified returns a channel of the signals of names, or else of those by default.
@@ -231,7 +231,8 @@ func (k *Kit) open(ctx context.Context) (open []Part, err error) {
 	return open, nil
 }
 
-// stop ends the parts, stage after stage, when notice has passed.
+// stop ends the parts, stage after stage, when notice has passed. Until then all is
+// as it was, the handover and what it has taken over too.
 func (k *Kit) stop(open []Part, signals chan os.Signal, notice time.Duration) error {
 	// Not of the context that Run was given: that one has ended, perhaps.
 	hurry, cancel := context.WithCancel(context.Background())
@@ -256,7 +257,7 @@ func (k *Kit) stop(open []Part, signals chan os.Signal, notice time.Duration) er
 		case <-hurry.Done():
 		}
 	}
-	var all []error
+	all := []error{k.close()}
 	for _, stage := range ending {
 		now := slices.DeleteFunc(slices.Clone(open), func(p Part) bool { return p.Stage != stage })
 		errs := make([]error, len(now))
