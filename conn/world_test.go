@@ -91,11 +91,11 @@ func TestSilentWorld(t *testing.T) {
 			r.settle()
 			test.before(c, peer)
 			r.settle()
-			r.at(c, timer.Now().Add(worldFirstByte-time.Second))
+			r.at(c, c.active.Add(worldFirstByte-time.Second))
 			if len(ends) > 0 {
 				t.Fatal("too early: ", <-ends)
 			}
-			r.at(c, timer.Now().Add(worldFirstByte+time.Second))
+			r.at(c, c.active.Add(worldFirstByte+time.Second))
 			switch {
 			case test.want == nil && len(ends) > 0:
 				t.Error(<-ends)

@@ -81,7 +81,7 @@ func TestTLSListenerServesHTTP2(t *testing.T) {
 	rt := start(t, conn.Config{})
 	cfg := serverTLS()
 	cfg.NextProtos = []string{"h2", "http/1.1"}
-	l := netconn.TLSConfig{Config: cfg}.Listen(listen(t, rt, loopback4))
+	l := netconn.TLSConfig{Config: cfg, Time: patience}.Listen(listen(t, rt, loopback4))
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Proto) })}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
