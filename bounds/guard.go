@@ -2,6 +2,7 @@ package bounds
 
 import (
 	"errors"
+	"math"
 	"net/netip"
 	"sync"
 	"time"
@@ -82,11 +83,15 @@ type pace struct {
 
 func paceOf(rate float64, burst int) (p pace) {
 	if rate > 0 {
-		p.every = max(time.Duration(float64(time.Second)/rate), 1)
-		p.slack = p.every * time.Duration(burst-1)
+		every := max(float64(time.Second)/rate, 1)
+		p.every = time.Duration(min(every, longest))
+		p.slack = time.Duration(min(every*float64(burst-1), longest))
 	}
 	return p
 }
+
+// longest is a time of 73 years: a clock can count to the sum of two.
+const longest = 1 << 61
 
 // next is when all will have come at the pace once another one has, who comes
 // now; false when that is too early for him.
@@ -116,8 +121,8 @@ func NewGuard(cfg GuardConfig) (*Guard, error) {
 		cfg.Bits4 < 0 || cfg.Bits4 > 32 || cfg.Bits6 < 0 || cfg.Bits6 > 128 {
 		return nil, ErrGuard
 	}
-	setUnset(&cfg.Burst, max(int(2*cfg.Rate), 1))
-	setUnset(&cfg.Crowd, max(int(cfg.Accepts), 1))
+	setUnset(&cfg.Burst, int(min(max(2*cfg.Rate, 1), math.MaxInt32)))
+	setUnset(&cfg.Crowd, int(min(max(cfg.Accepts, 1), math.MaxInt32)))
 	setUnset(&cfg.Bits4, 32)
 	setUnset(&cfg.Bits6, 64)
 	setUnset(&cfg.Sources, 1<<16)

@@ -314,3 +314,29 @@ func BenchmarkGuard(b *testing.B) {
 		}
 	}
 }
+
+// TestPaceOfAnySize: numbers that no clock can count to mean what they say, and not
+// the opposite.
+func TestPaceOfAnySize(t *testing.T) {
+	for _, test := range []struct {
+		cfg GuardConfig
+		let int // of three, a second apart
+	}{
+		{GuardConfig{Rate: 1e-12}, 1},
+		{GuardConfig{Accepts: 1e-300, Crowd: 2}, 2},
+		{GuardConfig{Rate: 10, Burst: math.MaxInt}, 3},
+		{GuardConfig{Rate: 0.1, Burst: math.MaxInt32}, 3},
+		{GuardConfig{Accepts: 1e9, Crowd: math.MaxInt}, 3},
+		{GuardConfig{Rate: math.Inf(1), Accepts: math.MaxFloat64}, 3},
+	} {
+		g, let := guard(t, test.cfg), 0
+		for i := range 3 {
+			if g.Enter(netip.MustParseAddr("203.0.113.7"), timer.Time(time.Hour).Add(time.Duration(i)*time.Second)) == nil {
+				let++
+			}
+		}
+		if let != test.let {
+			t.Errorf("%+v: %d were let in, want %d", test.cfg, let, test.let)
+		}
+	}
+}
