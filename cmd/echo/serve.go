@@ -69,7 +69,10 @@ func serve(ctx context.Context, stop func(), o options, out io.Writer) error {
 		},
 		Restarted: func(err error) { restarted(out, err) },
 		Parts: []lifecycle.Part{{Name: "echo", Stage: lifecycle.Servers, Patience: max(o.drain, 1),
-			Stop: func(ctx context.Context) error { return p.drain(ctx, out, o.drain, began) }}},
+			Stop: func(ctx context.Context) error {
+				stop() // also when no signal has come yet
+				return p.drain(ctx, out, o.drain, began)
+			}}},
 	}
 	return kit.Run(ctx)
 }
@@ -141,7 +144,7 @@ func hello(out io.Writer, o options, s server, admin string) {
 		helloBytes(out, at)
 	}
 	if admin != "" {
-		fmt.Fprintf(out, "  look inside    %s (/metrics /stats /debug/pprof/)\n", admin)
+		fmt.Fprintf(out, "  look inside    %s (/readyz /metrics /stats /debug/pprof/)\n", admin)
 	}
 	fmt.Fprintf(out, "  replace        kill -USR2 %d; a new process takes over, nobody is refused\n", os.Getpid())
 	fmt.Fprintf(out, "  end            Ctrl-C; connections have %v to end\n\n", o.drain)
