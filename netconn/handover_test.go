@@ -2,6 +2,7 @@ package netconn_test
 
 import (
 	"net"
+	"syscall"
 	"testing"
 
 	"github.com/weir-go/weir/conn"
@@ -31,5 +32,31 @@ func TestLeave(t *testing.T) {
 	g.wait(t)
 	if _, err := netconn.NewListener(&net.TCPAddr{}, 0).Dups(); err == nil {
 		t.Error("there is no socket")
+	}
+}
+
+// TestAdoptAll: of a listener with a socket for each loop all are taken over, and
+// nobody waits at one that nobody accepts from.
+func TestAdoptAll(t *testing.T) {
+	rt, next := start(t, conn.Config{Loops: 2}), start(t, conn.Config{Loops: 2})
+	lc := netconn.ListenConfig{ListenConfig: conn.ListenConfig{Balance: conn.PerLoop}}
+	old, err := lc.Listen(rt, loopback4)
+	ok(t, err)
+	fds, err := old.Dups()
+	ok(t, err)
+	l, err := lc.AdoptAll(next, fds)
+	ok(t, err)
+	defer l.Close()
+	ok(t, old.Close())
+	for range 16 {
+		echoOnce(t, dial(t, next, l.Addr()), accept(t, l))
+	}
+	again, err := l.Dups()
+	ok(t, err)
+	for _, fd := range again {
+		syscall.Close(fd)
+	}
+	if len(again) != len(fds) {
+		t.Errorf("%d sockets of %d", len(again), len(fds))
 	}
 }

@@ -82,9 +82,15 @@ func (lc ListenConfig) Listen(rt *conn.Runtime, at conn.Addr) (*Listener, error)
 // Adopt is Listen for a socket that listens already, one from conn.ListenFDs.
 // fd belongs to the Listener afterwards, also after an error.
 func (lc ListenConfig) Adopt(rt *conn.Runtime, fd int) (*Listener, error) {
+	return lc.AdoptAll(rt, []int{fd})
+}
+
+// AdoptAll is Adopt for the several sockets of a Listener with conn.PerLoop (see
+// Dups).
+func (lc ListenConfig) AdoptAll(rt *conn.Runtime, fds []int) (*Listener, error) {
 	l := lc.listener()
 	lc.Farewell = lc.behindProxy(lc.Farewell)
-	socket, err := lc.ListenConfig.Adopt(rt, fd, lc.serve(l))
+	socket, err := lc.ListenConfig.AdoptAll(rt, fds, lc.serve(l))
 	if err != nil {
 		return nil, &net.OpError{Op: "listen", Net: "fd", Err: cause(err)}
 	}

@@ -33,8 +33,17 @@ func (s *Sockets) Listen(rt *conn.Runtime, name string, lc conn.ListenConfig, at
 //	l, err := restart.Open(s, "admin", at,
 //		func() (*netconn.Listener, error) { return netconn.Listen(rt, at) },
 //		func(fd int) (*netconn.Listener, error) { return netconn.ListenConfig{}.Adopt(rt, fd) })
+//
+// A listener of several sockets (conn.PerLoop) is OpenAll's: with any that nobody
+// takes over go the connections that wait at it.
 func Open[L Listener](s *Sockets, name string, at conn.Addr, listen func() (L, error), adopt func(fd int) (L, error)) (L, error) {
 	return open(s, name, at, 1, listen, func(fds []int) (L, error) { return adopt(fds[0]) })
+}
+
+// OpenAll is Open for listeners that may have several sockets: adopt gets all that
+// were handed over, as netconn.ListenConfig's AdoptAll does.
+func OpenAll[L Listener](s *Sockets, name string, at conn.Addr, listen func() (L, error), adopt func(fds []int) (L, error)) (L, error) {
+	return open(s, name, at, MaxSockets, listen, adopt)
 }
 
 func open[L Listener](s *Sockets, name string, at conn.Addr, most int, listen func() (L, error), adopt func([]int) (L, error)) (L, error) {

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -126,6 +127,32 @@ func TestRest(t *testing.T) {
 		if w := want[k.name]; k.ours != w.ours || k.file != w.file {
 			t.Errorf("%s: ours %v, to remove %q", k.name, k.ours, k.file)
 		}
+	}
+}
+
+// TestOpenAll: a listener of several sockets is given all of them.
+func TestOpenAll(t *testing.T) {
+	at := conn.TCP(netip.MustParseAddrPort("127.0.0.1:0"))
+	s := &Sockets{}
+	for _, name := range []string{"web", "api", "web"} {
+		fd, _ := listening(t, at)
+		defer sock.Close(fd)
+		s.inherited = append(s.inherited, inherited{name: name, fd: fd})
+	}
+	have := s.inherited
+	var got []int
+	open := func(name string) {
+		_, err := OpenAll(s, name, at, func() (*fake, error) { got = nil; return &fake{}, nil },
+			func(fds []int) (*fake, error) { got = fds; return &fake{}, nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if open("web"); !slices.Equal(got, []int{have[0].fd, have[2].fd}) || len(s.inherited) != 1 {
+		t.Errorf("%v of %v", got, have)
+	}
+	if open("new"); got != nil {
+		t.Errorf("%v", got)
 	}
 }
 
