@@ -47,6 +47,12 @@ type ClientConfig struct {
 	// CallOptions come before those of a call. See ClientConn for what is
 	// supported.
 	CallOptions []grpc.CallOption
+
+	// Twins lets streams go on as unary calls when the server has no room for
+	// streams and says what to call instead. It is copied. nil: such streams end
+	// with Unavailable, as with any client: that messages come in another way is
+	// for who receives them to decide.
+	Twins *Twins
 }
 
 // ClientConn is a grpc.ClientConnInterface over a stream.Client: generated
@@ -65,6 +71,7 @@ type ClientConn struct {
 	streaming grpc.StreamClientInterceptor // likewise
 	defaults  callOptions
 	dflErr    error // what is wrong with the default options
+	twins     twinCounters
 
 	// TLS handshakes, which run on goroutines of their own.
 	life    context.Context // ends with Close
@@ -83,6 +90,11 @@ var _ grpc.ClientConnInterface = (*ClientConn)(nil)
 //	chat := pb.NewChatClient(cc)
 func NewClient(rt *conn.Runtime, cfg ClientConfig) *ClientConn {
 	cfg.Compressors = slices.DeleteFunc(slices.Clone(cfg.Compressors), func(c stream.Compressor) bool { return c == nil })
+	if cfg.Twins != nil {
+		own := *cfg.Twins
+		own.setDefaults()
+		cfg.Twins = &own
+	}
 	cc := &ClientConn{cfg: cfg, unary: chainUnaryClient(cfg.UnaryInterceptors), streaming: chainStreamClient(cfg.StreamInterceptors)}
 	cc.life, cc.end = context.WithCancel(context.Background())
 	if cfg.UserAgent == "" {
@@ -156,6 +168,9 @@ func (cc *ClientConn) NewStream(ctx context.Context, desc *grpc.StreamDesc, meth
 }
 
 func (cc *ClientConn) streamer(ctx context.Context, desc *grpc.StreamDesc, _ *grpc.ClientConn, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	if cc.cfg.Twins != nil && desc.ServerStreams {
+		return cc.follow(ctx, desc, method, opts)
+	}
 	cs, err := cc.open(ctx, desc, method, opts)
 	if err != nil {
 		return nil, err
@@ -248,7 +263,11 @@ func clientError(err error) error {
 	var s *stream.Status
 	switch {
 	case errors.As(err, &s):
-		return status.FromProto(protoOf(s)).Err()
+		err = status.FromProto(protoOf(s)).Err()
+		if cause := s.Unwrap(); cause != nil {
+			return &caused{err, cause}
+		}
+		return err
 	case errors.Is(err, stream.ErrBusy):
 		return status.Error(codes.ResourceExhausted, err.Error())
 	case errors.Is(err, stream.ErrClosed):
@@ -256,6 +275,18 @@ func clientError(err error) error {
 	}
 	return status.Error(codes.Internal, err.Error())
 }
+
+// caused is an error with a status, and what this end has it for: that of a
+// stream.Breaker.
+type caused struct {
+	error
+	cause error
+}
+
+// GRPCStatus is for package status.
+func (e *caused) GRPCStatus() *status.Status { return status.Convert(e.error) }
+
+func (e *caused) Unwrap() []error { return []error{e.error, e.cause} }
 
 // chainUnaryClient makes one interceptor of several, the first one outermost;
 // nil of none.

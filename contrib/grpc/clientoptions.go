@@ -42,6 +42,8 @@ func (o callOptions) with(opts []grpc.CallOption) (callOptions, error) {
 func (o *callOptions) add(opt grpc.CallOption) error {
 	switch x := opt.(type) {
 	case nil, grpc.EmptyCallOption, grpc.StaticMethodCallOption, grpc.MaxRetryRPCBufferSizeCallOption:
+	case once:
+		o.Retries = -1
 	case grpc.HeaderCallOption:
 		o.headers = append(o.headers[:len(o.headers):len(o.headers)], x.HeaderAddr)
 	case grpc.TrailerCallOption:

@@ -192,7 +192,7 @@ func (cs *clientStream) finish(err error) {
 func (cs *clientStream) conclude(err error) {
 	cs.once.Do(func() {
 		if cs.st != nil {
-			cs.tell()
+			cs.tell(&cs.o)
 		}
 		for _, f := range cs.o.onFinish {
 			f(err)
@@ -204,17 +204,17 @@ func (cs *clientStream) conclude(err error) {
 }
 
 // tell fills in what the call's options point to.
-func (cs *clientStream) tell() {
-	for _, md := range cs.o.headers {
+func (cs *clientStream) tell(o *callOptions) {
+	for _, md := range o.headers {
 		*md = nil
 		if cs.st.HasHeader() {
 			*md = cs.header()
 		}
 	}
-	for _, md := range cs.o.trailers {
+	for _, md := range o.trailers {
 		*md = cs.Trailer()
 	}
-	for _, p := range cs.o.peers {
+	for _, p := range o.peers {
 		if cs.st.Session() != nil {
 			*p = *peerOf(cs.st)
 		}

@@ -44,8 +44,13 @@
 //
 // What differs from grpc-go's: targets are addresses, which nobody resolves, and
 // there is neither a balancer nor a service config, so no retries but of what the
-// server has not looked at; its DialOptions do not fit (ClientConfig has what
+// server has not looked at or, if stream.Retry says so, wants back; its DialOptions do not fit (ClientConfig has what
 // they configure); interceptors get a nil *grpc.ClientConn; compressors are those
 // of ClientConfig and not all that are registered; stats.Handlers are told of
 // calls, not of connections. See ClientConn for the call options.
+//
+// A target that does not answer is not dialed for a while, when ClientConfig's
+// Breaker says so (package breaker). A server that is short of something may name
+// a unary method that stands in for a stream: with ClientConfig's Twins the stream
+// goes on, by calls of that method, until there is room for it again.
 package grpc
