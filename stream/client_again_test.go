@@ -112,6 +112,24 @@ func TestStaysAway(t *testing.T) {
 	}
 }
 
+// A call that was not looked at first is kept as it was, to come back later.
+func TestRefusedThenComesBack(t *testing.T) {
+	g := newStage(t, ClientConfig{MaxConns: 1, Retry: Retry{Times: 1}})
+	st, h := g.start("/a/B", CallOptions{})
+	f := g.connect()
+	st.Send([]byte("m"))
+	g.settle()
+	f.hears("open 1 /a/B", `data 1 "\x01m"`)
+	f.refuse(1)
+	f.hears("open 3 /a/B", `data 3 "\x01m"`)
+	f.comeAtOnce(3, h)
+	f.hears("reset 3 NO_ERROR", "open 5 /a/B", `data 5 "\x01m"`)
+	f.refuse(5)
+	if h.ended() != "UNAVAILABLE" {
+		t.Errorf("not looked at twice it ends with %q", h.ended())
+	}
+}
+
 // While it rests a call can be cancelled, closed, and is one of those that wait.
 func TestRests(t *testing.T) {
 	set := ClientConfig{MaxConns: 1, MaxWaiting: 2, Retry: Retry{Times: 5, Most: 2 * time.Hour}}
