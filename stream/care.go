@@ -54,7 +54,7 @@ func (s *Session) watchOver() {
 	c.maxAge = timer.Never
 	if d := cfg.MaxAge; d > 0 {
 		// Sessions that began together shall not end together.
-		c.maxAge = now.Add(d - d/10 + rand.N(d/5+1))
+		c.maxAge = now.Add(d - d/10).Add(rand.N(d/5 + 1)) // each may come to Never
 	}
 	s.arm(now)
 }

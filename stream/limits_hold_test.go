@@ -106,3 +106,17 @@ func TestLimitsOfAges(t *testing.T) {
 		}
 	}
 }
+
+// TestSessionsOfAges: nor does a session age that may last for centuries.
+func TestSessionsOfAges(t *testing.T) {
+	for range 20 { // half of them would
+		p := newPeer(t, Config{MaxAge: math.MaxInt64, AgeGrace: math.MaxInt64, MaxIdle: math.MaxInt64}, unaries)
+		p.greet()
+		for range 10 {
+			passes(time.Hour, p)
+		}
+		if n := p.srv.Stats().Drained; n != 0 {
+			t.Fatal("it has drained")
+		}
+	}
+}
