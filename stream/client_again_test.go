@@ -167,6 +167,20 @@ func TestRests(t *testing.T) {
 	f.sendBack(7, "14", "3600000") // Close finds it at rest
 }
 
+// The place of a call that rests is another's, at once.
+func TestRestLeavesItsPlace(t *testing.T) {
+	g := newStage(t, ClientConfig{MaxConns: 1, Retry: Retry{Times: 1, Most: 2 * time.Hour}})
+	g.start("/a/One", CallOptions{})
+	f := g.connect(limit(1))
+	_, h := g.start("/a/Two", CallOptions{})
+	f.hears("open 1 /a/One")
+	f.sendBack(1, "14", "3600000")
+	f.hears("reset 1 NO_ERROR", "open 3 /a/Two")
+	if f.finish(3, "0"); h.ended() != "OK" {
+		t.Errorf("%q, %+v", h.ended(), g.c.Stats())
+	}
+}
+
 // A context ends the rest of a call, too.
 func TestRestEndsWithContext(t *testing.T) {
 	p := newCouple(t, Config{}, ClientConfig{Retry: Retry{Times: 5, Most: 2 * time.Hour}}, map[string]Method{"/s/Go": {Go: func(st *Stream) error {

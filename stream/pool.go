@@ -248,6 +248,7 @@ func (c *Client) requeue(o *outgoing) {
 		why = &Status{Code: Unavailable, Message: "the client is closed"}
 	case rest > 0:
 		c.rest(o, rest)
+		c.schedule(&t) // its place is free
 	case c.cooling != nil && !o.wait && !c.hasReady():
 		why = c.unavailable()
 	default:
