@@ -248,7 +248,7 @@ func (l *loop) drop(c *Conn) {
 	}
 	if b := c.block; b != nil {
 		if b.users.retired() {
-			c.SetHandler(b.next) // on its way back: the new handler is owed its Closed
+			c.setHandler(b.next) // on its way back: the new handler is owed its Closed
 			c.flags |= opened
 			c.block = nil
 		}

@@ -113,9 +113,18 @@ type settings struct {
 }
 
 // SetHandler replaces the handler. The old one gets no further call, not even
-// Closed. Loop only.
+// Closed. While the runtime shuts down, a new one with a Shutdown is told, if the
+// old one had none. Loop only.
 func (c *Conn) SetHandler(h Handler) {
 	c.loop.check()
+	told := c.traits&hasShutdown != 0
+	c.setHandler(h)
+	if c.loop.drain && !told && c.traits&hasShutdown != 0 {
+		c.loop.tellShutdown(c)
+	}
+}
+
+func (c *Conn) setHandler(h Handler) {
 	c.handler, c.traits = h, 0
 	if _, ok := h.(Drainer); ok {
 		c.traits |= hasDrained

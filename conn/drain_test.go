@@ -100,6 +100,54 @@ func once(at Addr) (served bool, err error) {
 	return false, err
 }
 
+// hearer is a handler that says when it was told to shut down.
+type hearer struct {
+	funcs
+	told *int
+}
+
+func (h hearer) Shutdown(c *Conn) { *h.told++; c.Close() }
+
+// TestShutdownReachesTheNextHandler: one that takes over from a handler which had
+// nothing to finish, behind a proxy's header say, is told as if it had been there
+// when Shutdown began; it would wait for its peer for ever.
+func TestShutdownReachesTheNextHandler(t *testing.T) {
+	for name, test := range map[string]struct {
+		before bool // that it takes over before Shutdown begins
+	}{"in time": {true}, "late": {false}} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, Config{})
+			told := 0
+			next := hearer{funcs{data: func(*Conn) error { return nil }}, &told}
+			c, peer := r.pair(Options{}, func(*Conn) Handler {
+				return funcs{data: func(c *Conn) error {
+					if c.Buffered() < 2 {
+						return nil
+					}
+					c.Discard(2)
+					c.SetHandler(next)
+					return nil
+				}}
+			})
+			say(t, peer, []byte("a"))
+			r.settle()
+			if !test.before {
+				r.step(r.l.startDrain)
+				r.settle()
+			}
+			say(t, peer, []byte("b"))
+			r.settle()
+			if test.before {
+				r.step(r.l.startDrain)
+				r.settle()
+			}
+			if told != 1 || c.flags&(closing|gone) == 0 {
+				t.Errorf("it was told %d times", told)
+			}
+		})
+	}
+}
+
 // At its deadline Shutdown forces what is left, and says so.
 func TestShutdownForces(t *testing.T) {
 	rt := running(t, Config{Loops: 2})

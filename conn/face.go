@@ -39,7 +39,7 @@ func (l *loop) takeBack(c *Conn) {
 	c.block = nil
 	c.mu.Unlock()
 	l.heap.Stop(&c.timer)
-	c.SetHandler(b.next)
+	c.setHandler(b.next)
 	// Whatever edges there were went to the Blocking: look.
 	c.flags |= opened | readable | wasBlocking
 	if b.r.state.Load()&over != 0 {

@@ -49,7 +49,7 @@ func (l *loop) begin(c *Conn, serve Serve) {
 	l.enter(c)
 	h := serve(c)
 	if h != nil {
-		c.SetHandler(h)
+		c.setHandler(h)
 		c.flags |= opened
 	}
 	l.leave(c)
