@@ -148,9 +148,9 @@ func replay(t *testing.T, p *process, during time.Duration, has func(*tally) boo
 	<-time.After(during * 3 / 4)
 	part := (p.used(t) - before).Seconds() / (during * 3 / 4).Seconds()
 	await.Until(t, "the load was what it is meant to be", func() bool { return has(at) })
-	leave()
-	answered, none = stopProbe()
+	answered, none = stopProbe() // before the clients go, and others have their place
 	t.Logf("%s", at)
+	leave()
 	if n := len(answered); n > 0 {
 		t.Logf("admin: %d answers, median %v, 99 of 100 in %v, the last in %v; %d without; processor %.1f %% of a core",
 			n, answered[n/2], answered[n*99/100], answered[n-1], none, 100*part)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/netip"
@@ -108,7 +109,7 @@ func serveBounded() error {
 
 // until runs a server's admin port until its input ends.
 func until(addr string, admin net.Listener, page http.Handler, end func() error) error {
-	srv := http.Server{Handler: page}
+	srv := http.Server{Handler: page, ErrorLog: log.New(io.Discard, "", 0)}
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(admin) }()
 	fmt.Println(addr, admin.Addr())
@@ -190,5 +191,5 @@ func servePlainly() error {
 			}()
 		}
 	}()
-	return until(ln.Addr().String(), admin, metrics.Handler(), admin.Close)
+	return until(ln.Addr().String(), admin, metrics.Handler(), func() error { return nil })
 }

@@ -28,6 +28,7 @@ func replay(t *testing.T, server *process, during time.Duration, clients string,
 	ran, waited := server.spent()
 	<-time.After(during * 3 / 4)
 	ran2, waited2 := server.spent()
+	crowd.ask(&o.tally)
 	for end := time.Now().Add(await.Patience); !has(&o.tally); crowd.ask(&o.tally) {
 		if time.Now().After(end) {
 			t.Fatalf("the load is not what it is meant to be: %+v", o.tally)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/netip"
@@ -252,7 +253,7 @@ func serveGRPC() error {
 		}
 	}))
 	go srv.Serve(ln)
-	admin := http.Server{Handler: promhttp.Handler()}
+	admin := http.Server{Handler: promhttp.Handler(), ErrorLog: log.New(io.Discard, "", 0)}
 	go admin.Serve(door)
 	answer(fmt.Sprint(ln.Addr(), " ", door.Addr()), func() any { return account{} })
 	admin.Close()
