@@ -29,8 +29,12 @@ func (s *Sockets) Ready() error {
 		greet(parent)
 		parent.Close()
 	}
-	return tellManager(os.Getenv("NOTIFY_SOCKET"), fmt.Sprintf("READY=1\nMAINPID=%d", os.Getpid()))
+	return tellManager(os.Getenv("NOTIFY_SOCKET"), fmt.Sprintf("READY=1\nMAINPID=%d", os.Getpid()), managerPatience)
 }
+
+// managerPatience bounds how long a service manager may take to read what it was
+// told before: systemd does so at once, unless it hangs.
+const managerPatience = 5 * time.Second
 
 // parentPatience bounds how long the predecessor may take to stop accepting, which
 // are some system calls: it may have been stopped, as a debugger does. Then both
@@ -46,7 +50,7 @@ func greet(parent io.ReadWriter) {
 }
 
 // tellManager sends systemd a message (sd_notify(3)), if it has asked for any.
-func tellManager(to, message string) error {
+func tellManager(to, message string, patience time.Duration) error {
 	if to == "" {
 		return nil
 	}
@@ -56,6 +60,10 @@ func tellManager(to, message string) error {
 	}
 	defer unix.Close(fd)
 	unix.CloseOnExec(fd)
+	limit := unix.NsecToTimeval(patience.Nanoseconds())
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &limit); err != nil {
+		return os.NewSyscallError("setsockopt", err)
+	}
 	err = unix.Sendto(fd, []byte(message), 0, &unix.SockaddrUnix{Name: to})
 	return os.NewSyscallError("sendto", err)
 }

@@ -1,9 +1,11 @@
 package restart
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
+	"syscall"
 	"testing"
 	"time"
 
@@ -50,6 +52,24 @@ func TestTellsTheManager(t *testing.T) {
 	}
 	if err := s.Restart(t.Context()); !os.IsNotExist(err) {
 		t.Errorf("it is not ready: %v", err)
+	}
+}
+
+// TestManagerHangs: one that reads nothing does not keep a process from serving.
+func TestManagerHangs(t *testing.T) {
+	path := t.TempDir() + "/notify"
+	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer manager.Close()
+	for range 10_000 { // until its queue is full: the system's limit is some hundred
+		if err = tellManager(path, "READY=1", 50*time.Millisecond); err != nil {
+			break
+		}
+	}
+	if !errors.Is(err, syscall.EAGAIN) && !errors.Is(err, syscall.ENOBUFS) { // the latter on BSDs, at once
+		t.Error(err)
 	}
 }
 
