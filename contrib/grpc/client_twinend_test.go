@@ -3,7 +3,10 @@ package grpc_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -15,6 +18,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
+	"github.com/weir-go/weir/bounds"
 	"github.com/weir-go/weir/contrib/grpc"
 	"github.com/weir-go/weir/stream"
 )
@@ -209,4 +213,79 @@ func TestClientBreaker(t *testing.T) {
 		}
 	}
 	want(t, cc.Core().Stats().Dials, 0)
+}
+
+// While room comes and goes, each message of each call is seen once and answered in
+// its turn, by whomever.
+func TestTwinsWhileRoomComesAndGoes(t *testing.T) {
+	const calls, messages = 8, 40
+	var mu sync.Mutex
+	seen := map[string]int{}
+	note := func(b []byte) string {
+		mu.Lock()
+		defer mu.Unlock()
+		seen[string(b)]++
+		return string(b)
+	}
+	s := &service{unary: func(_ context.Context, r *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+		return text(note(r.Payload.Body)), nil
+	}, duplex: func(ss testgrpc.TestService_FullDuplexCallServer) error {
+		for m, err := ss.Recv(); err == nil; m, err = ss.Recv() {
+			if err := ss.Send(chunk(note(m.Payload.Body))); err != nil {
+				return err
+			}
+		}
+		return nil
+	}}
+	x := newTwins(t, s, scarce(time.Millisecond), grpc.Twins{Every: time.Millisecond})
+	stop, flips := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(flips)
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(time.Millisecond):
+			}
+			next := scarce(time.Millisecond)
+			if x.short.Verdict().State != bounds.Normal {
+				next = bounds.Verdict{}
+			}
+			x.short.verdict.Store(&next)
+		}
+	}()
+	var all sync.WaitGroup
+	for k := range calls {
+		ss, err := x.FullDuplexCall(within(t))
+		ok(t, err)
+		all.Go(func() {
+			for i := range messages {
+				if err := ss.Send(bodyOf(fmt.Sprint(k, " ", i))); err != nil {
+					t.Error(err)
+				}
+			}
+			ss.CloseSend()
+		})
+		all.Go(func() {
+			for i := range messages {
+				m, err := ss.Recv()
+				if err != nil || string(m.Payload.Body) != fmt.Sprint(k, " ", i) {
+					t.Errorf("call %d, message %d: %v, %v", k, i, m, err)
+					return
+				}
+			}
+			if _, err := ss.Recv(); err != io.EOF {
+				t.Errorf("call %d: %v", k, err)
+			}
+		})
+	}
+	all.Wait()
+	close(stop)
+	<-flips
+	for id, n := range seen {
+		want(t, fmt.Sprint(id, ": ", n), id+": 1")
+	}
+	want(t, len(seen), calls*messages)
+	want(t, x.TwinStats().Now, 0)
+	t.Logf("%+v", x.TwinStats())
 }
