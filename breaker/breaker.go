@@ -15,6 +15,9 @@
 // counted. Otherwise a shortage here would cut off every destination there is,
 // and keep them cut off when it is over.
 //
+// Breakers may be shared: by the calls of Do, by dialers, and by stream.Clients,
+// which ask them before they connect (stream.ClientConfig.Breaker).
+//
 // The counting is github.com/sony/gobreaker's. Its time of being open is always
 // the same, so this package adds what makes it longer.
 package breaker

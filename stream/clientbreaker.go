@@ -15,6 +15,10 @@ import (
 //	      └► yes: dial ─► SETTINGS ─► a call is placed there: done(nil)
 //	                └────────┴─► not to be had, or gone before that: done(err)
 //
+// A Client pauses between its rounds as it is (Backoff), so one alone makes few
+// dials: a breaker that is to open for it should need no more than three or so
+// (breaker.Config.Calls).
+//
 // A connection that nobody wants any more when it is ready has succeeded. What
 // is no fault of the target's, such as a runtime that shuts down or has too many
 // connections already, reaches done as an error that is context.Canceled for
