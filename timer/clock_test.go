@@ -342,10 +342,17 @@ func TestPanicIsHandedOver(t *testing.T) {
 		v     any
 		stack string
 	}
-	reports := make(chan report, 1)
+	reports := make(chan report)
 	c := newClock(t, ClockConfig{Panicked: func(v any, stack []byte) { reports <- report{v, string(stack)} }})
-	tk, err := c.NewTicker(TickerConfig{Period: time.Hour, Start: Now().Add(time.Millisecond - time.Hour), Func: func(Tick) { panic("at work") }})
+	var tk *Ticker
+	set := make(chan struct{})
+	tk, err := c.NewTicker(TickerConfig{Period: time.Millisecond, Func: func(Tick) {
+		<-set
+		tk.Stop()
+		panic("at work")
+	}})
 	require.NoError(t, err)
+	close(set)
 	r := <-reports
 	require.Equal(t, "at work", r.v)
 	require.Contains(t, r.stack, "TestPanicIsHandedOver")

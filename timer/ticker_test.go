@@ -128,29 +128,39 @@ func TestNoTickAfterStop(t *testing.T) {
 	require.Zero(t, c.Stats().Pending)
 }
 
-// One whose tick is due together with another's, which stops it first.
+// One whose tick is due together with another's, which stops it first. On a
+// machine that stands still before both are there, the tick is an hour away, and
+// they are made again.
 func TestNoTickAfterStopByANeighbour(t *testing.T) {
 	c := newClock(t, ClockConfig{Shards: 1})
-	start := c.Now().Add(-time.Hour).Add(2 * time.Millisecond)
-	done := make(chan struct{})
-	var second *Ticker
-	both := make(chan struct{})
-	newTicker(t, c, TickerConfig{Period: time.Hour, Start: start, Func: func(Tick) {
-		<-both
-		second.Stop()
-		close(done)
-	}})
-	second = newTicker(t, c, TickerConfig{Period: time.Hour, Start: start, Func: func(Tick) { t.Error("a tick after Stop") }})
-	close(both)
-	<-done
-	<-c.After(0)
+	for lead := 2 * time.Millisecond; ; lead *= 2 {
+		due := c.Now().Add(lead)
+		var second *Ticker
+		both, done := make(chan struct{}), make(chan struct{})
+		first := newTicker(t, c, TickerConfig{Period: time.Hour, Start: due.Add(-time.Hour), Func: func(Tick) {
+			<-both
+			second.Stop()
+			close(done)
+		}})
+		second = newTicker(t, c, TickerConfig{Period: time.Hour, Start: due.Add(-time.Hour),
+			Func: func(Tick) { t.Error("a tick after Stop") }})
+		late := c.Now() >= due
+		close(both)
+		if !late {
+			<-done
+			<-c.After(0)
+			return
+		}
+		require.NoError(t, first.Drain(t.Context()))
+		require.NoError(t, second.Drain(t.Context()))
+	}
 }
 
 func TestDrainWaitsForFunc(t *testing.T) {
 	c := newClock(t, ClockConfig{})
 	in, out := make(chan struct{}), make(chan struct{})
 	over := false
-	tk := newTicker(t, c, TickerConfig{Period: time.Hour, Start: Now().Add(time.Millisecond), Func: func(Tick) {
+	tk := newTicker(t, c, TickerConfig{Period: time.Millisecond, Func: func(Tick) {
 		close(in)
 		<-out
 		over = true
