@@ -122,11 +122,11 @@ func (s *Session) sendQueue(st *Stream) bool {
 
 // sendBytes packs up to q bytes of the queue into a frame.
 func (s *Session) sendBytes(st *Stream, q int) {
-	n := 0
-	for b := st.head; b != nil && n < q; b = b.next {
+	n, b := 0, st.head
+	for ; b != nil && n < q; b = b.next {
 		n += b.unsent()
 	}
-	end := n <= q && st.flags&sendDone != 0 // the loop has come to the queue's end
+	end := b == nil && n <= q && st.flags&sendDone != 0 // and not where a message ends with the quota
 	n = min(n, q)
 	st.flags |= went
 	s.core.SendDataHeader(&st.h, n, end)
