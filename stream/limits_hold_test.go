@@ -36,7 +36,9 @@ func TestLimitsWhereNothingLeaves(t *testing.T) {
 			p.l.room = 0
 			id := p.open("/c/Go", false, c.more...)
 			st := p.s.core.Find(id).Owner
-			p.await("the queue is full", func() bool { return p.s.blocked && st.head != nil && st.Queued() >= 1000 })
+			p.await("the method waits", func() bool {
+				return p.s.blocked && st.head != nil && st.marks.Load()&markWaiting != 0
+			})
 			for range 20 {
 				passes(500*time.Millisecond, p)
 			}
