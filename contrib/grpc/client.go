@@ -151,7 +151,7 @@ func (cc *ClientConn) invoke(ctx context.Context, method string, req, reply any,
 	if err != nil {
 		return err
 	}
-	if err := cs.SendMsg(req); err != nil && err != io.EOF {
+	if err := cs.SendMsg(req); err != nil {
 		return err
 	}
 	return cs.RecvMsg(reply)

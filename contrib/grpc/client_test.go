@@ -22,7 +22,9 @@ import (
 	"google.golang.org/grpc/stats"
 	"google.golang.org/grpc/status"
 
+	"github.com/weir-go/weir/bounds"
 	"github.com/weir-go/weir/contrib/grpc"
+	"github.com/weir-go/weir/stream"
 )
 
 // talk answers each message with its text.
@@ -243,6 +245,48 @@ func TestClientSendAfterEnd(t *testing.T) {
 	want(t, err, io.EOF)
 	if _, err := ss.Recv(); status.Code(err) != codes.DataLoss {
 		t.Error(err)
+	}
+}
+
+// The call has ended before its only request is sent: generated code gives up
+// when SendMsg fails, and the status and the trailers would be lost.
+func TestClientSendAfterRefusal(t *testing.T) {
+	short := newShortOf(bounds.Verdict{State: bounds.Shed, Resource: bounds.Descriptors, Back: time.Second})
+	_, _, addr := serve(t, grpc.Config{Config: stream.Config{Admit: short}}, echoing().register)
+	for name, cc := range map[string]stock.ClientConnInterface{
+		"grpc-go":    dial(t, addr),
+		"weir":       newClient(t, addr, grpc.ClientConfig{}),
+		"with twins": newClient(t, addr, grpc.ClientConfig{Twins: &grpc.Twins{}}),
+	} {
+		begin := func(ctx context.Context, o ...stock.CallOption) stock.ClientStream {
+			cs, err := cc.NewStream(ctx, &stock.StreamDesc{ServerStreams: true}, outputName, o...)
+			ok(t, err)
+			return cs
+		}
+		expect := func(cs stock.ClientStream, code codes.Code) {
+			t.Helper()
+			if err := cs.SendMsg(&testpb.StreamingOutputCallRequest{}); err != nil {
+				t.Errorf("%s: sent: %v", name, err)
+			}
+			ok(t, cs.CloseSend())
+			if err := cs.RecvMsg(&testpb.StreamingOutputCallResponse{}); status.Code(err) != code {
+				t.Errorf("%s: received: %v, want %v", name, err, code)
+			}
+		}
+		short.verdict.Store(&bounds.Verdict{State: bounds.Shed, Resource: bounds.Descriptors, Back: time.Second})
+		cs := begin(within(t))
+		_, err := cs.Header() // it has ended by then
+		ok(t, err)
+		expect(cs, codes.Unavailable)
+		want(t, fmt.Sprint(cs.Trailer()["weir-degraded"]), "[descriptors]")
+
+		short.verdict.Store(&bounds.Verdict{})
+		ctx, cancel := context.WithCancel(within(t))
+		over := make(chan struct{})
+		cs = begin(ctx, stock.OnFinish(func(error) { close(over) }))
+		cancel()
+		<-over
+		expect(cs, codes.Canceled)
 	}
 }
 

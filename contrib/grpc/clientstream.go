@@ -82,7 +82,9 @@ func (cs *clientStream) CloseSend() error {
 }
 
 // SendMsg encodes m and sends it; it waits as long as the server reads too
-// slowly. io.EOF says that the call has ended: RecvMsg says how. m may also be a
+// slowly. io.EOF says that the call has ended: RecvMsg says how. A method that
+// takes one message gets nil then, as with grpc-go: generated code calls RecvMsg
+// only after that, and the call's status would be lost. m may also be a
 // *stream.Message of Encode's.
 func (cs *clientStream) SendMsg(m any) error {
 	err := cs.send(m)
@@ -108,6 +110,9 @@ func (cs *clientStream) send(m any) error {
 		var s *stream.Status
 		if _, over := cs.st.Ended(); !over && errors.As(err, &s) {
 			return clientError(err) // too large, or it cannot be compressed
+		}
+		if !cs.desc.ClientStreams {
+			return nil
 		}
 		return io.EOF
 	}

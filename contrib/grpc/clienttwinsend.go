@@ -11,7 +11,8 @@ import (
 )
 
 // SendMsg sends m, or leaves it for the twin: then it waits as long as too many
-// messages do. io.EOF says that the call has ended: RecvMsg says how.
+// messages do. io.EOF says that the call has ended: RecvMsg says how. A method
+// that takes one message gets nil then.
 func (x *twinned) SendMsg(m any) error {
 	b, err := x.codec.bytes(m)
 	if err != nil {
@@ -20,6 +21,9 @@ func (x *twinned) SendMsg(m any) error {
 	msg := stream.NewMessage(b)
 	defer msg.Release()
 	live, kept, err := x.take(msg)
+	if err == io.EOF && !x.desc.ClientStreams {
+		return nil // as clientStream's
+	}
 	if live == nil || err != nil {
 		return err
 	}
