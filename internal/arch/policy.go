@@ -63,7 +63,8 @@ var may = map[string]row{
 
 	"netconn":    {module: list("bounds", "conn", "proxyproto", "timer", "internal/sock", "internal/buf"), others: list(xsys), net: true},
 	"proxyproto": {module: list("conn", "timer")},
-	"metrics":    {module: list("bounds", "breaker", "conn", "idem", "poller", "proxyproto", "saga", "sched", "stream", "timer"), others: list(prometheus), net: true},
+	"metrics": {module: list("bounds", "breaker", "conn", "health", "health/healthgrpc", "idem", "poller", "proxyproto",
+		"restart", "saga", "sched", "stream", "timer"), others: list(prometheus), net: true},
 
 	"internal/echo":  {module: list("conn", "netconn", "restart"), net: true},
 	"internal/drive": {module: list("conn", "poller")},
