@@ -29,6 +29,7 @@ type acceptor struct {
 	queued  bool       // accept is posted to go on in the next turn
 	told    int        // connections that had their farewell, since the last rest
 	rest    timer.Time // none has before that
+	ended   bool       // by forget: it accepts no more, and does not wait for room to
 
 	mu sync.Mutex // guards fd against Close while it is used
 	fd int        // -1 once closed
@@ -66,6 +67,7 @@ func (a *acceptor) close() {
 
 // forget gives the slot back after close. On the loop.
 func (a *acceptor) forget() {
+	a.ended = true
 	a.loop.slots.remove(a.token)
 	a.loop.heap.Stop(&a.retry)
 	a.unparked()
@@ -98,6 +100,9 @@ func (a *acceptor) accept(l *loop) {
 
 // one takes one connection; false when that was all for now.
 func (a *acceptor) one(l *loop) bool {
+	if a.ended {
+		return false
+	}
 	class := a.ln.class
 	if err := a.ln.rt.take(class); err != nil {
 		return a.bounded(l, err)

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/weir-go/weir/bounds"
 	"github.com/weir-go/weir/internal/sock"
 )
 
@@ -123,6 +124,23 @@ func TestListenerDrains(t *testing.T) {
 	if nc, err := net.Dial("tcp", ln.Addr().String()); err == nil {
 		nc.Close()
 		t.Error("somebody listens")
+	}
+}
+
+// TestLeftListenerDrains: one that has left the sockets to somebody else has nobody
+// to let in, whatever the bounds say: its Drain neither refuses nor waits for room.
+func TestLeftListenerDrains(t *testing.T) {
+	b := quick(t)
+	rt := running(t, Config{Bounds: b})
+	ln := listening(t, rt, echoes)
+	ln.Leave()
+	occupy(t, b, bounds.Critical)
+	ln.Drain()
+	if n := rt.Stats().RefusedBounds; n != 0 {
+		t.Errorf("%d are refused", n)
+	}
+	if n := rt.parked.Load(); n != 0 {
+		t.Errorf("%d listeners wait", n)
 	}
 }
 
