@@ -99,22 +99,29 @@ func TestIncident(t *testing.T) {
 	}
 }
 
-// unharmed says what the server needs for clients that all have streams: what it
-// needs more than that at its limit, it needs for the others.
+// unharmed says what the server needs for its admin page alone, and for clients
+// that all have streams: what it needs more than that at its limit, it needs for
+// the others.
 func unharmed(t *testing.T, server *process) {
+	const during = 20 * time.Second
 	admin := begin(t, "probe", "ADDR="+server.ready[1])
+	measure := func(what string) {
+		var at watched
+		admin.ask(&at)
+		ran, waited := server.spent()
+		<-time.After(during)
+		ran2, waited2 := server.spent()
+		admin.ask(&at)
+		t.Logf("%s: %.1f %% of a core, ready without one for %.1f %%; admin: %+v",
+			what, 100*float64(ran2-ran)/float64(during), 100*float64(waited2-waited)/float64(during), at)
+	}
+	measure("nobody there")
 	crowd := begin(t, "load", "ADDR="+server.ready[0], "N=150")
-	var o outcome
-	await.Until(t, "all have streams", func() bool { crowd.ask(&o.tally); return o.Granted == 150 })
-	admin.ask(&o.at)
-	ran, waited := server.spent()
-	<-time.After(20 * time.Second)
-	ran2, waited2 := server.spent()
-	admin.ask(&o.at)
-	before := o.Beats
-	crowd.ask(&o.tally)
-	t.Logf("with 150 clients, all of whom have streams: %.1f %% of a core, ready without one for %.1f %%; %d beats in 20 s; admin: %+v",
-		100*float64(ran2-ran)/20e9, 100*float64(waited2-waited)/20e9, o.Beats-before, o.at)
+	var before, after tally
+	await.Until(t, "all have streams", func() bool { crowd.ask(&before); return before.Granted == 150 })
+	measure("150 clients, all of whom have streams")
+	crowd.ask(&after)
+	t.Logf("of %d beats", after.Beats-before.Beats)
 	admin.end()
 	crowd.end()
 }
