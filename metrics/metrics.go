@@ -11,7 +11,8 @@
 // A timer.Clock has a collector likewise, NewClock, and a sched.Scheduler,
 // NewSched; what is of package stream has NewStreamServer, NewStreamClient and
 // NewTopic. What a process may hold has NewBounds, who comes in at its doors
-// NewGuard and NewProxy.
+// NewGuard and NewProxy, how it is NewHealth and NewHealthGRPC, and who was there
+// before it and comes after it NewRestart.
 //
 // The runtime's name becomes the label "runtime", so that one process may show
 // several. Figures of a single loop are labelled "loop" as well. The tables in
