@@ -9,14 +9,12 @@ import (
 )
 
 // Handler is a whole /metrics page for programs that have no registry of their
-// own: the Go runtime, the process, and each of rts. It panics when two of rts
-// have one name.
-func Handler(rts ...*Runtime) http.Handler {
+// own: the Go runtime, the process, and each of all. It panics when two of all are
+// of one kind and have one name.
+func Handler(all ...prometheus.Collector) http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	for _, rt := range rts {
-		registry.MustRegister(rt)
-	}
+	registry.MustRegister(all...)
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 }

@@ -77,25 +77,30 @@ func (a *admin) close() {
 
 // pages is what there is to see.
 func pages(p *program, face string) http.Handler {
-	s := p.server
-	var rts []*metrics.Runtime
-	if rt := s.Runtime(); rt != nil {
-		rts = append(rts, metrics.NewRuntime("echo", rt))
-	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintf(w, "echo, %s face\n\n/healthz\n/readyz\n/metrics\n/stats\n/debug/pprof/\n", face)
 	})
 	mux.Handle("GET /healthz", healthhttp.Live(p.health))
 	mux.Handle("GET /readyz", healthhttp.Ready(p.health))
-	mux.Handle("GET /metrics", metrics.Handler(rts...))
-	mux.HandleFunc("GET /stats", stats(s, face, time.Now()))
+	mux.Handle("GET /metrics", figures(p))
+	mux.HandleFunc("GET /stats", stats(p.server, face, time.Now()))
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	return mux
+}
+
+// figures is the page for Prometheus: the process, the server's runtime (std has
+// none), and what a restart is watched by.
+func figures(p *program) http.Handler {
+	well, sockets := metrics.NewHealth(p.health), metrics.NewRestart(p.sockets)
+	if rt := p.Runtime(); rt != nil {
+		return metrics.Handler(metrics.NewRuntime("echo", rt), well, sockets)
+	}
+	return metrics.Handler(well, sockets)
 }
 
 // stats answers with everything there is to know, as JSON.

@@ -25,6 +25,7 @@ func TestReplaced(t *testing.T) {
 			address := p.address(t)
 			p.await(t, `end +Ctrl-C`)
 			require.Contains(t, get(t, admin+"/readyz"), `"serving"`)
+			require.Contains(t, get(t, admin+"/metrics"), "\nweir_restart_generation 0\n")
 			old := dial(t, "tcp", address)
 			if face != "grpc" {
 				say(t, old, "hello\n")
@@ -40,6 +41,9 @@ func TestReplaced(t *testing.T) {
 			t.Cleanup(func() { syscall.Kill(next, syscall.SIGKILL) })
 			require.Equal(t, 1, strings.Count(text, "echo on tcp://"+address), "the new one is where the old one was")
 			require.Contains(t, get(t, admin+"/healthz"), `"serving"`)
+			page := get(t, admin+"/metrics")
+			require.Contains(t, page, "\nweir_restart_generation 1\n")
+			require.Contains(t, page, "\nweir_health_state{state=\"serving\"} 1\n")
 			if face == "grpc" {
 				require.Equal(t, "\x00\x00\x00\x00\x00", unary(t, address, "\x00\x00\x00\x00\x00"))
 			} else {
