@@ -163,12 +163,18 @@ func (st *Stream) mayGo() bool {
 	return st.flags&finishing == 0 && !st.method.short() && !st.method.Vital && st.between()
 }
 
-// sendAway ends an idle stream, and tells the client when to come back.
+// sendAway ends an idle stream, and tells the client when to come back. One whose
+// method has begun has its header first: without that the client, or what is
+// between, would take it for one that was not let in, and do all again that the
+// method has been sent.
 func (st *Stream) sendAway() {
 	x := st.sess.srv.shortBy()
 	status := Statusf(Unavailable, "the stream was idle, and the server is short of %s", x.of)
 	x.tell(st)
 	st.tellTwin()
 	st.overFor(ReasonShortage, status)
+	if m := st.method; m.Go == nil || !m.Await || st.flags&(serving|detached) != 0 {
+		st.sendHeader()
+	}
 	st.finish(status)
 }
