@@ -152,7 +152,7 @@ func (x *twinned) RecvMsg(m any) error {
 // answered notes that a stream is good for something.
 func (x *twinned) answered(live *clientStream) {
 	x.mu.Lock()
-	if x.sure && !x.away {
+	if x.over || x.sure && !x.away { // what is over has been counted
 		x.mu.Unlock()
 		return
 	}
@@ -174,7 +174,7 @@ func (x *twinned) answered(live *clientStream) {
 // one, and all that was sent is there; false when it has not.
 func (x *twinned) gone(live *clientStream, err error) bool {
 	x.mu.Lock()
-	if x.live != live {
+	if x.over || x.live != live {
 		x.mu.Unlock()
 		return true
 	}
@@ -275,8 +275,13 @@ func (x *twinned) reopen() error {
 	x.mu.Lock()
 	x.live, x.last, x.sure, x.moving = live, live, false, false
 	closed := x.closed && x.desc.ClientStreams
+	over, end := x.over, x.end
 	x.news()
 	x.mu.Unlock()
+	if over { // meanwhile, for something that could not be sent: nobody receives from it
+		live.abort(end)
+		return nil
+	}
 	if closed {
 		live.CloseSend()
 	}
