@@ -46,6 +46,8 @@ judges: # those of make test who are others' programs; here none may be missing
 faults: # the fault suite as long as its figures need; make test has a short form
 	WEIR_FAULTS=long go test -count 1 -timeout 15m -v ./internal/faults
 	WEIR_FAULTS=long go test -tags faults -run '$(SHIM)' -count 1 -timeout 15m -v ./internal/faults
+	WEIR_FAULTS=long go test -run UnderLoad -count 1 -timeout 5m -v ./restart
+	cd contrib/grpc && WEIR_FAULTS=long go test -run Restart -count 1 -timeout 5m -v .
 	cd contrib/interop && WEIR_FAULTS=long go test -count 1 -timeout 20m -v ./faults
 	cd contrib/interop && WEIR_FAULTS=long CGO_ENABLED=1 go test -race -run Soak -count 1 -timeout 20m -v ./faults
 
