@@ -2,6 +2,7 @@ package conn
 
 import (
 	"os"
+	"sync"
 
 	"github.com/weir-go/weir/internal/sock"
 )
@@ -94,9 +95,23 @@ func (ln *Listener) Leave() {
 }
 
 // Drain is Close after what had reached the kernel's queue is accepted, so that
-// nobody who was connected is reset. It waits for the loops: never call it from a
-// callback.
+// nobody who was connected is reset, and after its Serve has been asked about all
+// that was. After Leave there is only the latter to be waited for. It waits for the
+// loops: never call it from a callback.
 func (ln *Listener) Drain() {
 	ln.drainQueue()
+	ln.rt.arrive()
 	ln.Close()
+}
+
+// arrive returns when connections that have been dealt to loops are there.
+func (rt *Runtime) arrive() {
+	var there sync.WaitGroup
+	for _, l := range rt.all {
+		there.Add(1)
+		if l.send(task{run: there.Done, lost: there.Done}, 0) != nil {
+			there.Done()
+		}
+	}
+	there.Wait()
 }

@@ -1,6 +1,7 @@
 package netconn_test
 
 import (
+	"io"
 	"net"
 	"syscall"
 	"testing"
@@ -59,4 +60,29 @@ func TestAdoptAll(t *testing.T) {
 	if len(again) != len(fds) {
 		t.Errorf("%d sockets of %d", len(again), len(fds))
 	}
+}
+
+// TestCloseAfterLeave: what has come is handed out all the same, also what was still
+// on its way to a loop, and then Accept ends.
+func TestCloseAfterLeave(t *testing.T) {
+	rt, next := start(t, conn.Config{Loops: 2}), start(t, conn.Config{})
+	l := listen(t, rt, loopback4)
+	early := []*netconn.Conn{dial(t, next, l.Addr()), dial(t, next, l.Addr())}
+	until(t, "they are queued", func() bool { return l.Waiting() == 2 })
+	l.Leave()
+	ok(t, l.Close())
+	ok(t, closedOnly(l.Close()))
+	for range early {
+		c, err := l.AcceptConn()
+		ok(t, err)
+		go io.Copy(c, c)
+	}
+	for _, c := range early {
+		_, err := c.Write([]byte("x"))
+		ok(t, err)
+		_, err = io.ReadFull(c, make([]byte, 1))
+		ok(t, err)
+		ok(t, c.CloseWrite())
+	}
+	ok(t, closedOnly(acceptError(l)))
 }

@@ -51,6 +51,7 @@ type Listener struct {
 	ended  <-chan struct{} // closed when the socket is, by the runtime too
 
 	refused atomic.Uint64
+	left    atomic.Bool // by Leave
 
 	// Guarded by mu. Offer puts into the queue under mu, so that Close, which
 	// empties it, has seen the last one.
@@ -214,7 +215,14 @@ func (l *Listener) AcceptConn() (*Conn, error) {
 // Close stops listening: when it returns the port is free again, Accepts in
 // flight have their error, and connections that nobody accepted are closed.
 // Those accepted are not touched.
+//
+// After Leave nobody is to be cut off: it waits until what was on its way has
+// come (never call it from a callback then), Accept hands out all of that before
+// its error, and what nobody has accepted is closed after 5 s.
 func (l *Listener) Close() error {
+	if l.left.Load() {
+		return l.closeLeft()
+	}
 	l.mu.Lock()
 	again := l.closed
 	l.closed = true
@@ -228,12 +236,37 @@ func (l *Listener) Close() error {
 	if l.socket != nil {
 		err = l.socket.Close()
 	}
+	l.cutOff()
+	return l.fail("close", err)
+}
+
+// leftPatience is how long what has come to a listener that has left may wait for
+// Accept after Close: a server that ends in order does not stop accepting before.
+const leftPatience = 5 * time.Second
+
+// closeLeft is Close after Leave.
+func (l *Listener) closeLeft() error {
+	l.socket.Drain() // ends Accept when the queue is empty
+	l.mu.Lock()
+	again := l.closed
+	l.closed = true
+	l.mu.Unlock()
+	if again {
+		return l.fail("close", net.ErrClosed)
+	}
+	l.deadline.set(time.Time{})
+	time.AfterFunc(leftPatience, l.cutOff)
+	return nil
+}
+
+// cutOff closes what nobody has accepted.
+func (l *Listener) cutOff() {
 	for {
 		select {
 		case c := <-l.queue:
 			c.Close()
 		default:
-			return l.fail("close", err)
+			return
 		}
 	}
 }
@@ -279,9 +312,12 @@ func (l *Listener) Dups() ([]int, error) {
 
 // Leave stops taking connections because another process, which was given the
 // Dups, takes them now. Accept goes on with what has come already, and waits,
-// until Close: so a server may be ended in its own way, and nobody is cut off.
+// until Close: so a server may be ended in its own way, and this cuts nobody off.
+// (net/http's Shutdown does: a connection whose request comes after it has begun is
+// closed. SetKeepAlivesEnabled(false) and a moment before it are for those.)
 func (l *Listener) Leave() {
 	if l.socket != nil {
+		l.left.Store(true)
 		l.socket.Leave()
 	}
 }
