@@ -74,6 +74,24 @@ func TestTwinsEndAtOnce(t *testing.T) {
 	}
 }
 
+// A twin that is being asked when the client is closed says nothing else than who
+// waits for his turn.
+func TestTwinUnderWayWhenClosed(t *testing.T) {
+	under := make(chan struct{})
+	x := newTwins(t, &service{unary: func(ctx context.Context, _ *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+		close(under)
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}}, scarce(time.Hour), grpc.Twins{})
+	ss, err := x.StreamingOutputCall(within(t), asked("a"))
+	ok(t, err)
+	got := make(chan error, 1)
+	go func() { _, err := ss.Recv(); got <- err }()
+	<-under
+	x.Close()
+	want(t, status.Code(<-got), codes.Canceled)
+}
+
 // What is followed, and what ends the call as it would without.
 func TestWhatIsFollowed(t *testing.T) {
 	full := []string{"weir-degraded", "memory", "weir-twin", unaryName, "grpc-retry-pushback-ms", "3600000"}

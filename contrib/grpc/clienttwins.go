@@ -201,6 +201,8 @@ func (x *twinned) ask(twin string, req *stream.Message, m any) (again time.Time,
 		return time.Now().Add(x.set.Most), nil
 	case err == nil:
 		return time.Now().Add(d), nil
+	case x.cc.life.Err() != nil: // whatever has become of a call that was under way
+		return time.Time{}, clientError(stream.ErrClosed)
 	case ok && x.ctx.Err() == nil && (code == codes.Unavailable || code == codes.ResourceExhausted):
 		return time.Now().Add(d), errAgain
 	}
