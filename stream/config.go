@@ -41,7 +41,9 @@ type Config struct {
 	// for 10 s are drained, a twentieth of all each second; when it is
 	// bounds.Critical or worse, streams end that have been idle for longest, but
 	// 10 s, in the same way: with Unavailable and the same trailers, and only
-	// those of which nothing is on its way. nil: everybody is let in.
+	// those of which nothing is on its way. A server with more than 4,096 sessions
+	// asks so many of them each second, and is slower by as much. nil: everybody is
+	// let in.
 	Admit Admission
 
 	Limits Limits // of each stream. Zero: see there
