@@ -100,9 +100,9 @@ func serveBounded() error {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(metrics.NewRuntime("main", rt), metrics.NewBounds(b))
 	err = until(ln.Addr().String(), admin, promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), rt.Close)
-	if s, taken := rt.Stats(), b.Stats(); s.Conns != 0 || s.BudgetUsed != 0 || taken.Taken != 0 || taken.Overdrawn != 0 {
-		return errors.Join(err, fmt.Errorf("left at the end: %d connections, %d bytes, %d descriptors, %d given back too often",
-			s.Conns, s.BudgetUsed, taken.Taken, taken.Overdrawn))
+	if s, n := rt.Stats(), b.Stats().Overdrawn; s.Conns != 0 || s.BudgetUsed != 0 || n != 0 {
+		return errors.Join(err, fmt.Errorf("left at the end: %d connections, %d bytes; %d descriptors given back too often",
+			s.Conns, s.BudgetUsed, n))
 	}
 	return err
 }

@@ -59,7 +59,9 @@ func TestIncident(t *testing.T) {
 	}
 	server := begin(t, "weir", settings...)
 	o := replay(t, server, during, n, func(o *tally) bool {
-		return o.Shed > 0 && o.Away > 0 && o.Once > 0 && o.Granted > 0
+		// How many have streams is a matter of who came first: it may be nobody, if
+		// all had connections before one had asked.
+		return o.Shed > 0 && o.Away > 0 && o.Once > 0
 	})
 	if o.Silent+o.Lost+o.Mute+o.Wrong > 0 {
 		t.Errorf("refused without a word %d, lost %d, unary without an answer %d, wrong %d: %v", o.Silent, o.Lost, o.Mute, o.Wrong, o.Why)

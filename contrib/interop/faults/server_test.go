@@ -24,6 +24,7 @@ import (
 
 	"github.com/weir-go/weir/bounds"
 	"github.com/weir-go/weir/conn"
+	"github.com/weir-go/weir/internal/await"
 	"github.com/weir-go/weir/internal/sock"
 	"github.com/weir-go/weir/metrics"
 	"github.com/weir-go/weir/netconn"
@@ -204,15 +205,15 @@ func serveWeir() (err error) {
 // left looks for what should have gone: connections, tokens, and goroutines that
 // are in the project's packages.
 func (w *weir) left() error {
-	a := w.state().(account)
-	if a.Conns != 0 || a.Sessions != 0 || a.Streams != 0 || a.Bytes != 0 || a.Held != 0 || a.Taken != 0 || a.Overdrawn != 0 {
-		return fmt.Errorf("left at the end: %+v", a)
-	}
 	var found error
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); {
+	for end := time.Now().Add(await.Patience); time.Now().Before(end); {
 		var all strings.Builder
 		pprof.Lookup("goroutine").WriteTo(&all, 2)
 		found = nil
+		a := w.state().(account)
+		if a.Conns != 0 || a.Sessions != 0 || a.Streams != 0 || a.Bytes != 0 || a.Held != 0 || a.Taken != 0 || a.Overdrawn != 0 {
+			found = fmt.Errorf("left at the end: %+v", a)
+		}
 		for _, g := range strings.Split(all.String(), "\n\n") {
 			if strings.Contains(g, "weir-go/weir/") && !strings.Contains(g, "interop/faults.(*weir).left") {
 				found = fmt.Errorf("a goroutine is left:\n%s", g)
