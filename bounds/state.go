@@ -42,12 +42,13 @@ type Rule struct {
 	Calm  time.Duration // for so long without a break, the state having lasted as long. 0: at once
 }
 
-// Rules are those of the three states that are not Normal. What the zero value
-// stands for is said where they are used.
+// Rules are those of the three states that are not Normal: all three are set, or
+// none. What the zero value stands for is said where they are used.
 type Rules struct{ Shed, Critical, Hard Rule }
 
-// ErrRules is what New answers when a state's Enter is not above its Leave, or
-// when a worse state is entered or left at a lower load.
+// ErrRules is what New answers when a state's Enter is not above its Leave, when
+// a worse state is entered or left at a lower load, or when not all of the three
+// are set.
 var ErrRules = errors.New("bounds: the rules of the states contradict each other")
 
 // setDefaults is told how long Critical and Hard take.

@@ -34,7 +34,9 @@ type Config struct {
 	Inline func(method string) bool
 
 	// Methods say of methods, by their full names, "/package.Service/Method", what
-	// generated code does not. It is looked at when a service is registered.
+	// generated code does not: the FullMethodName constants that it has are such
+	// names. It is looked at when a service is registered; a name that no method
+	// has does nothing, and nobody looks whether somebody serves a Twin.
 	Methods map[string]MethodOptions
 
 	// Unknown serves methods that nobody has registered, as
