@@ -202,8 +202,8 @@ func serveWeir() (err error) {
 	return errors.Join(w.srv.Close(), w.rt.Close(), w.b.Close(), w.left())
 }
 
-// left looks for what should have gone: connections, and goroutines that are in
-// the project's packages.
+// left looks for what should have gone: connections, tokens, and goroutines that
+// are in the project's packages.
 func (w *weir) left() error {
 	var found error
 	for end := time.Now().Add(await.Patience); time.Now().Before(end); {
@@ -211,7 +211,7 @@ func (w *weir) left() error {
 		pprof.Lookup("goroutine").WriteTo(&all, 2)
 		found = nil
 		a := w.state().(account)
-		if a.Conns != 0 || a.Sessions != 0 || a.Streams != 0 || a.Bytes != 0 || a.Held != 0 || a.Overdrawn != 0 {
+		if a.Conns != 0 || a.Sessions != 0 || a.Streams != 0 || a.Bytes != 0 || a.Held != 0 || a.Taken != 0 || a.Overdrawn != 0 {
 			found = fmt.Errorf("left at the end: %+v", a)
 		}
 		for _, g := range strings.Split(all.String(), "\n\n") {
