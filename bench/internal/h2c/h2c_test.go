@@ -110,8 +110,8 @@ func listening(t *testing.T, cfg Config, skip uint64) (*Client, func(seq uint64)
 	srv := stream.NewServer(stream.Config{})
 	asked := make(chan byte, cfg.Streams)
 	srv.Handle(path, opens(func(st *stream.Stream, m []byte) error {
-		asked <- m[len(m)-1]
 		_, err := topic.Subscribe(st, stream.SubOptions{})
+		asked <- m[len(m)-1] // and has what is published from here on
 		return err
 	}))
 	l, err := rt.Listen(conn.TCP(netip.MustParseAddrPort("127.0.0.1:0")), srv.Serve)
