@@ -31,9 +31,15 @@ func running(t testing.TB, cfg Config) *Runtime {
 	}
 	t.Cleanup(func() {
 		rt.Close()
-		if s := rt.Stats(); s.BudgetUsed != 0 || s.Conns != 0 || s.Lingering != 0 || s.Opened < s.Closed {
+		s := rt.Stats()
+		if s.BudgetUsed != 0 || s.Conns != 0 || s.Lingering != 0 || s.Opened < s.Closed {
 			t.Errorf("at the end: budget %d, connections %d, lingering %d, opened %d, closed %d",
 				s.BudgetUsed, s.Conns, s.Lingering, s.Opened, s.Closed)
+		}
+		for i, l := range s.Loops {
+			if l.TimersSet != 0 {
+				t.Errorf("at the end of loop %d %d timers are set", i, l.TimersSet)
+			}
 		}
 	})
 	return rt

@@ -60,6 +60,9 @@ func (r *rig) end() {
 		r.t.Errorf("at the end: budget %d, connections %d, lingering %d, of the loop %d; want none",
 			s.BudgetUsed, s.Conns, s.Lingering, r.l.conns.Load())
 	}
+	if n := r.l.heap.Len(); n != 0 {
+		r.t.Errorf("at the end %d timers are set", n)
+	}
 }
 
 // step runs f as the loop's goroutine would, that is on one that a callback may

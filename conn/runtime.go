@@ -156,7 +156,7 @@ func (l *loop) endAll() {
 			src.fail(ErrShutdown)
 		case *acceptor:
 			src.close()
-			l.slots.remove(src.token)
+			src.forget()
 		case *dialing:
 			src.fail(l, ErrShutdown)
 		}

@@ -63,6 +63,7 @@ type LoopStats struct {
 	Stale          uint64 // of them, for sources that had left
 	Posted         uint64 // functions and wishes from other goroutines
 	Timers         uint64 // fired
+	TimersSet      int64  // at the end of the last turn
 	SlowTurns      uint64 // longer than Config.SlowCallback
 	Wakes          uint64 // eventfd writes
 	WakesCoalesced uint64 // wakes that needed none
@@ -133,6 +134,7 @@ type published struct {
 	turns  uint64
 	events uint64
 	total  counts
+	timers int // that are set
 	times  Histogram
 	sizes  Histogram
 }
@@ -145,6 +147,7 @@ func (l *loop) publish(events int, took time.Duration) {
 	p.times.add(uint64(max(took, 0)))
 	p.sizes.add(uint64(events))
 	p.total.add(&l.count)
+	p.timers = l.heap.Len()
 	p.mu.Unlock()
 	l.count = counts{}
 }
@@ -154,6 +157,7 @@ func (l *loop) publishLast() {
 	l.published.mu.Lock()
 	defer l.published.mu.Unlock()
 	l.published.total.add(&l.count)
+	l.published.timers = l.heap.Len()
 }
 
 func (t *counts) add(c *counts) {
@@ -215,8 +219,8 @@ func (l *loop) statsInto(s *Stats) {
 	defer p.mu.Unlock()
 	t := &p.total
 	s.Loops = append(s.Loops, LoopStats{
-		Turns: p.turns, Events: p.events, Stale: t.stale, Posted: t.posted, Timers: t.timers, SlowTurns: t.slowTurns,
-		Wakes: wakes.Wakes, WakesCoalesced: wakes.WakesCoalesced, Conns: l.conns.Load(),
+		Turns: p.turns, Events: p.events, Stale: t.stale, Posted: t.posted, Timers: t.timers, TimersSet: int64(p.timers),
+		SlowTurns: t.slowTurns, Wakes: wakes.Wakes, WakesCoalesced: wakes.WakesCoalesced, Conns: l.conns.Load(),
 		TurnTime: p.times, TurnEvents: p.sizes,
 	})
 	s.Opened += t.opened

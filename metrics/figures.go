@@ -115,6 +115,8 @@ var loopFigures = []loopFigure{
 		func(s *conn.LoopStats) float64 { return float64(s.WakesCoalesced) }},
 	{count, "timers_total", "Timers that fired.",
 		func(s *conn.LoopStats) float64 { return float64(s.Timers) }},
+	{level, "timers_set", "Timers that are set.",
+		func(s *conn.LoopStats) float64 { return float64(s.TimersSet) }},
 	{count, "slow_turns_total", "Turns that took longer than one callback may.",
 		func(s *conn.LoopStats) float64 { return float64(s.SlowTurns) }},
 }

@@ -60,6 +60,7 @@ func (l *ledger) next(last *uint64, m []byte) {
 // account is what the server of package stream says of itself.
 type account struct {
 	Conns, Sessions, Streams, Bytes, Held      int64
+	Timers                                     int64 // set in the loops
 	Taken, FDs                                 int
 	Served, Twice, Disorder                    int64
 	NotAdmitted, Farewells, SentAway, NoWorker uint64
@@ -139,8 +140,12 @@ func (w *weir) state() any {
 	w.rt.Post(0, func() {}) // a loop's counts are those of its last turn
 	s, rt, b := w.srv.Stats(), w.rt.Stats(), w.b.Stats()
 	open, _ := sock.InUse()
+	var timers int64
+	for _, l := range rt.Loops {
+		timers += l.TimersSet
+	}
 	return account{
-		Conns: rt.Conns, Sessions: s.Sessions, Streams: s.Streams, Bytes: rt.BudgetUsed, Held: s.Held,
+		Conns: rt.Conns, Sessions: s.Sessions, Streams: s.Streams, Bytes: rt.BudgetUsed, Held: s.Held, Timers: timers,
 		Taken: b.Taken, FDs: open, Served: w.served.Load(), Twice: w.twice.Load(), Disorder: w.disorder.Load(),
 		NotAdmitted: s.NotAdmitted, Farewells: s.Farewells, SentAway: s.SentAway, NoWorker: s.NoWorker,
 		Errors: s.SessionErrors, Panics: s.Panics, Overdrawn: b.Overdrawn, State: b.Verdict.State.String(),
@@ -211,7 +216,7 @@ func (w *weir) left() error {
 		pprof.Lookup("goroutine").WriteTo(&all, 2)
 		found = nil
 		a := w.state().(account)
-		if a.Conns != 0 || a.Sessions != 0 || a.Streams != 0 || a.Bytes != 0 || a.Held != 0 || a.Taken != 0 || a.Overdrawn != 0 {
+		if a.Conns != 0 || a.Sessions != 0 || a.Streams != 0 || a.Bytes != 0 || a.Held != 0 || a.Timers != 0 || a.Taken != 0 || a.Overdrawn != 0 {
 			found = fmt.Errorf("left at the end: %+v", a)
 		}
 		for _, g := range strings.Split(all.String(), "\n\n") {

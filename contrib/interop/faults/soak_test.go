@@ -121,7 +121,7 @@ func rested(t *testing.T, server *process, addr string) (a account) {
 	var w tally
 	await.Until(t, "the server works", func() bool { warm.ask(&w); return w.Granted == 5 })
 	warm.end()
-	await.Until(t, "it is at rest", func() bool { server.ask(&a); return a.Conns == 0 && a.Streams == 0 && a.Taken == 0 })
+	await.Until(t, "it is at rest", func() bool { server.ask(&a); return a.Conns == 0 && a.Streams == 0 && a.Taken == 0 && a.Timers == 0 })
 	return a
 }
 
@@ -130,7 +130,8 @@ func settled(t *testing.T, server *process, before account) (a account) {
 	t.Helper()
 	for end := time.Now().Add(2 * await.Patience); ; {
 		server.ask(&a)
-		if a.Conns == 0 && a.Sessions == 0 && a.Streams == 0 && a.Bytes == 0 && a.Held == 0 && a.Taken == 0 && a.FDs <= before.FDs {
+		empty := a.Conns == 0 && a.Sessions == 0 && a.Streams == 0 && a.Bytes == 0 && a.Held == 0 && a.Taken == 0
+		if empty && a.Timers <= before.Timers && a.FDs <= before.FDs {
 			return a
 		}
 		if time.Now().After(end) {
