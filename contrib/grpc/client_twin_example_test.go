@@ -14,6 +14,16 @@ import (
 	"github.com/weir-go/weir/stream"
 )
 
+// prices has a stream, and a call that takes the same request and answers one
+// message of it.
+type prices struct {
+	testgrpc.UnimplementedBenchmarkServiceServer
+}
+
+func (prices) UnaryCall(_ context.Context, req *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+	return text("the price of " + string(req.Payload.Body)), nil
+}
+
 // A server that has no room for streams names a unary method that stands in; the
 // client's Recv goes on with that.
 func ExampleTwins() {
@@ -27,15 +37,15 @@ func ExampleTwins() {
 		// In a program it is its *bounds.Bounds.
 		Config: stream.Config{Admit: newShortOf(bounds.Verdict{State: bounds.Shed, Resource: bounds.Memory, Back: time.Minute})},
 		Methods: map[string]grpc.MethodOptions{
-			"/grpc.testing.TestService/StreamingOutputCall": {Twin: "/grpc.testing.TestService/UnaryCall"},
+			testgrpc.BenchmarkService_StreamingFromServer_FullMethodName: {Twin: testgrpc.BenchmarkService_UnaryCall_FullMethodName},
 		},
 	})
 	defer srv.Close()
-	testgrpc.RegisterTestServiceServer(srv, &service{
-		unary: func(_ context.Context, req *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
-			return text("the price of " + string(req.Payload.Body)), nil
-		},
-	})
+	testgrpc.RegisterBenchmarkServiceServer(srv, prices{})
+	if err := srv.Check(); err != nil { // of Methods, once all are registered
+		fmt.Println(err)
+		return
+	}
 	at, _ := conn.ParseAddr("127.0.0.1:0")
 	ln, err := rt.Listen(at, srv.Serve)
 	if err != nil {
@@ -52,13 +62,14 @@ func ExampleTwins() {
 	defer cc.Close()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	prices, err := testgrpc.NewTestServiceClient(cc).StreamingOutputCall(ctx, asked("tea"))
+	tea := &testpb.SimpleRequest{Payload: &testpb.Payload{Body: []byte("tea")}}
+	watch, err := testgrpc.NewBenchmarkServiceClient(cc).StreamingFromServer(ctx, tea)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	for range 2 {
-		m, err := prices.Recv()
+		m, err := watch.Recv()
 		fmt.Println(string(m.GetPayload().GetBody()), err)
 	}
 	// Output:

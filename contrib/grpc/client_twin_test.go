@@ -42,7 +42,7 @@ func newTwins(t *testing.T, s *service, v bounds.Verdict, set grpc.Twins) *twins
 	x := &twins{short: newShortOf(v)}
 	_, _, addr := serve(t, grpc.Config{
 		Config:  stream.Config{Admit: x.short},
-		Methods: map[string]grpc.MethodOptions{outputName: {Twin: unaryName}, duplexName: {Twin: unaryName}},
+		Methods: map[string]grpc.MethodOptions{outputName: {Twin: twinName}, duplexName: {Twin: twinName}},
 	}, s.register)
 	set.Changed = func(c grpc.TwinChange) {
 		x.mu.Lock()
@@ -78,7 +78,7 @@ func TestStreamFollowsItsTwin(t *testing.T) {
 			ss.Send(chunk(fmt.Sprintf("%s: stream %d.%d", r.Payload.Body, n, i)))
 		}
 		if n == 1 {
-			ss.SetTrailer(metadata.Pairs("weir-degraded", "memory", "weir-twin", unaryName, "grpc-retry-pushback-ms", "1"))
+			ss.SetTrailer(metadata.Pairs("weir-degraded", "memory", "weir-twin", twinName, "grpc-retry-pushback-ms", "1"))
 			return status.Error(codes.Unavailable, "it has been idle")
 		}
 		<-over
@@ -92,7 +92,7 @@ func TestStreamFollowsItsTwin(t *testing.T) {
 	ok(t, err)
 	md, err := ss.Header()
 	ok(t, err)
-	want(t, fmt.Sprint(md["weir-degraded"], md["weir-twin"]), "[descriptors] ["+unaryName+"]")
+	want(t, fmt.Sprint(md["weir-degraded"], md["weir-twin"]), "[descriptors] ["+twinName+"]")
 	next := func() string {
 		t.Helper()
 		m, err := ss.Recv()
@@ -129,8 +129,8 @@ func TestStreamFollowsItsTwin(t *testing.T) {
 		t.Errorf("%+v, %d calls, %v", st, calls.Load(), ends)
 	}
 	if !slices.Equal(x.changes, []string{
-		outputName + " " + unaryName + " descriptors", outputName + "  ",
-		outputName + " " + unaryName + " memory", outputName + "  ",
+		outputName + " " + twinName + " descriptors", outputName + "  ",
+		outputName + " " + twinName + " memory", outputName + "  ",
 	}) {
 		t.Errorf("%q", x.changes)
 	}

@@ -170,7 +170,7 @@ func TestTwinFails(t *testing.T) {
 	}}
 	_, _, addr := serve(t, grpc.Config{
 		Config:  stream.Config{Admit: newShortOf(scarce(time.Hour))},
-		Methods: map[string]grpc.MethodOptions{outputName: {Twin: unaryName}},
+		Methods: map[string]grpc.MethodOptions{outputName: {Twin: twinName}},
 	}, s.register)
 	cc := newClient(t, addr, grpc.ClientConfig{
 		Twins: &grpc.Twins{Every: time.Millisecond},

@@ -30,8 +30,8 @@
 //
 // When the process is short of descriptors or memory, a server with Config.Admit
 // refuses streams and goes on with unary calls; Config.Methods names the unary
-// twins that clients may call meanwhile, Server.Farewell tells those who cannot
-// even connect.
+// twins that clients may call meanwhile (Server.Check finds names that nobody has),
+// Server.Farewell tells those who cannot even connect.
 //
 // # Clients
 //

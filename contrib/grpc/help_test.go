@@ -3,6 +3,7 @@ package grpc_test
 import (
 	"context"
 	"net"
+	"slices"
 	"testing"
 
 	stock "google.golang.org/grpc"
@@ -86,7 +87,25 @@ type service struct {
 	duplex func(ss testgrpc.TestService_FullDuplexCallServer) error
 }
 
-func (s *service) register(r stock.ServiceRegistrar) { testgrpc.RegisterTestServiceServer(r, s) }
+func (s *service) register(r stock.ServiceRegistrar) {
+	testgrpc.RegisterTestServiceServer(r, s)
+	r.RegisterService(&twinService, s)
+}
+
+// twinService has UnaryCall once more, as a method that protobuf does not know:
+// the twin of streams whose messages are not quite UnaryCall's.
+var twinService = stock.ServiceDesc{
+	ServiceName: "weir.test.Twins",
+	HandlerType: (*testgrpc.TestServiceServer)(nil),
+	Methods:     []stock.MethodDesc{{MethodName: "Call", Handler: unaryHandler()}},
+}
+
+const twinName = "/weir.test.Twins/Call"
+
+func unaryHandler() stock.MethodHandler {
+	d := testgrpc.TestService_ServiceDesc.Methods
+	return d[slices.IndexFunc(d, func(m stock.MethodDesc) bool { return m.MethodName == "UnaryCall" })].Handler
+}
 
 func (s *service) UnaryCall(ctx context.Context, req *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
 	if s.unary == nil {

@@ -67,6 +67,7 @@ func (s *Server) register(desc *grpc.ServiceDesc, info *service, name string, m 
 	if err := s.core.Handle(path, how); err != nil {
 		panic(fmt.Sprintf("grpc: %s: %v", path, err))
 	}
+	s.methods[path] = known{unary: m.unary != nil, clientStreaming: m.clientStreams && !m.serverStreams}
 	info.methods = append(info.methods,
 		grpc.MethodInfo{Name: name, IsClientStream: m.clientStreams, IsServerStream: m.serverStreams})
 }

@@ -109,7 +109,7 @@ func TestReflection(t *testing.T) {
 		names = append(names, s.Name)
 	}
 	want(t, strings.Join(names, " "),
-		"grpc.health.v1.Health grpc.reflection.v1.ServerReflection grpc.reflection.v1alpha.ServerReflection grpc.testing.TestService")
+		"grpc.health.v1.Health grpc.reflection.v1.ServerReflection grpc.reflection.v1alpha.ServerReflection grpc.testing.TestService weir.test.Twins")
 	file := ask(&reflectpb.ServerReflectionRequest{MessageRequest: &reflectpb.ServerReflectionRequest_FileContainingSymbol{
 		FileContainingSymbol: "grpc.testing.TestService"}})
 	if len(file.GetFileDescriptorResponse().GetFileDescriptorProto()) == 0 {

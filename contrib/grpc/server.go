@@ -2,6 +2,7 @@ package grpc
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -36,7 +37,7 @@ type Config struct {
 	// Methods say of methods, by their full names, "/package.Service/Method", what
 	// generated code does not: the FullMethodName constants that it has are such
 	// names. It is looked at when a service is registered; a name that no method
-	// has does nothing, and nobody looks whether somebody serves a Twin.
+	// has, and a Twin that is no registered unary method, Check finds.
 	Methods map[string]MethodOptions
 
 	// Unknown serves methods that nobody has registered, as
@@ -65,6 +66,8 @@ type Server struct {
 	unary     grpc.UnaryServerInterceptor  // the chain; nil: none
 	streaming grpc.StreamServerInterceptor // likewise
 	services  map[string]*service
+	methods   map[string]known // by their full names
+	fits      func() error     // Check, once
 
 	// TLS handshakes, which run on goroutines of their own.
 	life    context.Context // ends with Close
@@ -80,14 +83,17 @@ var _ grpc.ServiceRegistrar = (*Server)(nil)
 func NewServer(cfg Config) *Server {
 	// Compressor answers nil for a name that is not registered.
 	cfg.Compressors = slices.DeleteFunc(slices.Clone(cfg.Compressors), func(c stream.Compressor) bool { return c == nil })
+	cfg.Methods = maps.Clone(cfg.Methods)
 	s := &Server{
 		cfg:       cfg,
 		core:      stream.NewServer(cfg.Config),
 		unary:     chainUnary(cfg.UnaryInterceptors),
 		streaming: chainStream(cfg.StreamInterceptors),
 		services:  make(map[string]*service),
+		methods:   make(map[string]known),
 		shaking:   make(chan struct{}, handshakes),
 	}
+	s.fits = sync.OnceValue(s.Check)
 	s.life, s.end = context.WithCancel(context.Background())
 	if cfg.Unknown != nil {
 		m := &method{srv: s, clientStreams: true, serverStreams: true, handler: cfg.Unknown}
@@ -99,16 +105,24 @@ func NewServer(cfg Config) *Server {
 }
 
 // Serve makes the handler of a connection: it is what conn.Runtime's Listen
-// takes. After Shutdown and Close it refuses.
-func (s *Server) Serve(c *conn.Conn) conn.Handler { return s.core.Serve(c) }
+// takes. After Shutdown and Close it refuses, and so it does when Check has found
+// something.
+func (s *Server) Serve(c *conn.Conn) conn.Handler {
+	if err := s.fits(); err != nil {
+		c.CloseWith(err)
+		return nil
+	}
+	return s.core.Serve(c)
+}
 
 // Farewell makes the handler of a connection for which there is no room: it is
 // what conn.ListenConfig's Farewell takes next to a Listen with Serve, but not
 // with ServeTLS. See stream.Server's Farewell.
 func (s *Server) Farewell(c *conn.Conn) conn.Handler { return s.core.Farewell(c) }
 
-// Core returns the server of package stream underneath, for methods that are
-// served by callbacks next to generated ones, and for its Stats.
+// Core returns the server of package stream underneath, for its Stats and what
+// else is not here. For methods that are served by callbacks next to generated
+// ones there is Handle.
 func (s *Server) Core() *stream.Server { return s.core }
 
 // Shutdown takes no new sessions and calls and waits until those there are have

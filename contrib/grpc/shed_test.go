@@ -70,7 +70,7 @@ func TestSheddingByKind(t *testing.T) {
 	short := newShortOf(bounds.Verdict{State: bounds.Normal})
 	srv, _, addr := serve(t, grpc.Config{
 		Config:  stream.Config{Admit: short},
-		Methods: map[string]grpc.MethodOptions{outputName: {Twin: unaryName}, inputName: {Vital: true}},
+		Methods: map[string]grpc.MethodOptions{outputName: {Twin: twinName}, inputName: {Vital: true}},
 	}, echoing().register)
 	client := testgrpc.NewTestServiceClient(dial(t, addr))
 	kinds := []struct {
@@ -82,7 +82,7 @@ func TestSheddingByKind(t *testing.T) {
 			_, err := client.UnaryCall(within(t), &testpb.SimpleRequest{}, o...)
 			return err
 		}},
-		{"output", unaryName, true, func(o ...stock.CallOption) error {
+		{"output", twinName, true, func(o ...stock.CallOption) error {
 			cs, err := client.StreamingOutputCall(within(t), &testpb.StreamingOutputCallRequest{}, o...)
 			if err == nil {
 				_, err = cs.Recv()

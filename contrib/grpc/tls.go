@@ -43,13 +43,18 @@ var errStalled = errors.New("grpc: the peer does not read what TLS answers")
 // runs on a goroutine and has 10 s; 1024 at once, further connections are
 // refused. Afterwards a connection has no goroutine: the loop itself decrypts
 // and encrypts. Handlers find the TLS state in their peer's AuthInfo, a
-// credentials.TLSInfo. cfg is copied.
+// credentials.TLSInfo. cfg is copied. As Serve, it refuses when Check has found
+// something.
 func (s *Server) ServeTLS(cfg *tls.Config) conn.Serve {
 	cfg = cfg.Clone()
 	if !slices.Contains(cfg.NextProtos, "h2") {
 		cfg.NextProtos = append(slices.Clip(cfg.NextProtos), "h2")
 	}
 	return func(c *conn.Conn) conn.Handler {
+		if err := s.fits(); err != nil {
+			c.CloseWith(err)
+			return nil
+		}
 		select {
 		case s.shaking <- struct{}{}:
 		default:
