@@ -111,7 +111,8 @@ var may = map[string]row{
 	"internal/faults":    {net: true},
 	"internal/guardtest": {module: list("idem", "idem/idemguard", "sched", "sched/schedtest")},
 	"internal/leak":      {others: list(goleak), net: true},
-	"internal/redistest": {module: list("internal/await"), net: true},
+	"internal/ports":     {others: list(xsys), net: true},
+	"internal/redistest": {module: list("internal/await", "internal/ports"), net: true},
 	"internal/script":    {net: true},
 
 	"internal/restarttest": {module: list("internal/await")},
