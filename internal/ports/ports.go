@@ -107,6 +107,11 @@ func (h *Held) add(host string, port uint16) (netip.AddrPort, error) {
 		return netip.AddrPort{}, os.NewSyscallError("socket", err)
 	}
 	h.fds = append(h.fds, fd)
+	if family == unix.AF_INET6 { // the same port of IPv4 is one of hosts or not
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1); err != nil {
+			return netip.AddrPort{}, os.NewSyscallError("setsockopt", err)
+		}
+	}
 	if err := unix.Bind(fd, sa); err != nil {
 		return netip.AddrPort{}, os.NewSyscallError("bind", err)
 	}

@@ -19,10 +19,10 @@ func TestMain(m *testing.M) { leak.Main(m) }
 func both(t *testing.T) []string {
 	l, err := net.Listen("tcp", "[::1]:0")
 	if err != nil {
-		return []string{"127.0.0.1"}
+		return []string{"127.0.0.1", "127.0.0.2"}
 	}
 	l.Close()
-	return []string{"127.0.0.1", "::1"}
+	return []string{"127.0.0.1", "::1", "127.0.0.2"}
 }
 
 // visit connects, and reports whether somebody listened.
