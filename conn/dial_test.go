@@ -3,13 +3,16 @@ package conn
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/weir-go/weir/internal/ports"
 	"github.com/weir-go/weir/internal/sock"
 )
 
@@ -166,8 +169,10 @@ func TestShutdownBehindPanic(t *testing.T) {
 // TCP connects a socket to itself when it is asked to: that is nobody's server.
 func TestDialSelf(t *testing.T) {
 	rt := running(t, Config{})
-	at := refusing(t)
-	_, err := Dialer{Local: at}.Dial(soonest(t), rt, at, echoes)
+	err := ports.Again(t, func(at netip.AddrPort) error {
+		_, err := Dialer{Local: TCP(at)}.Dial(soonest(t), rt, TCP(at), echoes)
+		return err
+	})
 	if !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("connected to itself: %v", err)
 	}
@@ -176,8 +181,13 @@ func TestDialSelf(t *testing.T) {
 func TestDialLocal(t *testing.T) {
 	rt := running(t, Config{})
 	ln := listening(t, rt, echoes)
-	from := refusing(t)
-	c, err := Dialer{Local: from}.Dial(soonest(t), rt, ln.Addr(), echoes)
+	var c *Conn
+	var from Addr
+	err := ports.Again(t, func(at netip.AddrPort) (err error) {
+		from = TCP(at)
+		c, err = Dialer{Local: from}.Dial(soonest(t), rt, ln.Addr(), echoes)
+		return err
+	})
 	if err != nil || c.Local() != from {
 		t.Errorf("from %v, %v; want %v", c.Local(), err, from)
 	}
@@ -244,7 +254,7 @@ func TestStartTellsOnce(t *testing.T) {
 func TestUnixSockets(t *testing.T) {
 	paths := []string{t.TempDir() + "/socket"}
 	if dealsPorts { // Linux
-		paths = append(paths, "@weir-conn-test")
+		paths = append(paths, fmt.Sprint("@weir-conn-test-", os.Getpid()))
 	}
 	for _, path := range paths {
 		t.Run(path[:1], func(t *testing.T) {
@@ -298,11 +308,11 @@ func TestIPv6(t *testing.T) {
 	}
 	four := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), both.Addr().IP.Port())
 	mustAsk(t, dial(t, TCP(four)), "hello")
-	only, err := ListenConfig{V6Only: true}.Listen(rt, TCP(netip.MustParseAddrPort("[::]:0")), echoes)
-	if err != nil {
+	four = ports.Hold(t, "127.0.0.1", "::") // or another may listen there
+	only := netip.AddrPortFrom(netip.IPv6Unspecified(), four.Port())
+	if _, err := (ListenConfig{V6Only: true}).Listen(rt, TCP(only), echoes); err != nil {
 		t.Fatal(err)
 	}
-	four = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), only.Addr().IP.Port())
 	if _, err := net.Dial("tcp", four.String()); !refused(err) {
 		t.Errorf("V6Only took IPv4: %v", err)
 	}

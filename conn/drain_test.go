@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/weir-go/weir/internal/ports"
 )
 
 // TestConnectsDuringDrain connects a thousand times while the runtime shuts
@@ -19,7 +21,7 @@ func TestConnectsDuringDrain(t *testing.T) {
 	const peers, workers = 1000, 20
 	rt := running(t, Config{Loops: 2})
 	var answered, served, halfway atomic.Int64
-	ln := listening(t, rt, func(*Conn) Handler {
+	ln := listeningHeld(t, rt, ListenConfig{}, func(*Conn) Handler {
 		return funcs{data: func(c *Conn) error {
 			if c.Buffered() < len(question) {
 				return nil
@@ -186,7 +188,7 @@ func TestShutdownForces(t *testing.T) {
 // After Shutdown has begun nobody comes in by any way.
 func TestNothingOpensDuringShutdown(t *testing.T) {
 	rt := running(t, Config{Loops: 2})
-	ln := listening(t, rt, echoes)
+	ln := listeningHeld(t, rt, ListenConfig{}, echoes)
 	other := running(t, Config{})
 	far := listening(t, other, echoes)
 	if err := rt.Shutdown(soonest(t)); err != nil {
@@ -241,7 +243,7 @@ func TestCloseInCallbacks(t *testing.T) {
 	closed := make(chan error, 1)
 	var ln *Listener
 	ready := make(chan struct{})
-	ln = listening(t, rt, func(c *Conn) Handler {
+	ln = listeningHeld(t, rt, ListenConfig{}, func(c *Conn) Handler {
 		<-ready
 		ln.Close()
 		return funcs{data: func(c *Conn) error { c.Close(); c.Abort(); return nil }, closed: func(c *Conn, err error) {
@@ -325,19 +327,20 @@ func TestWatchdogPosted(t *testing.T) {
 	close(release)
 }
 
-// refusing is an address where nobody listens.
+// refusing is an address where nobody listens until the test ends.
 func refusing(t testing.TB) Addr {
 	t.Helper()
-	nl, err := net.Listen("tcp", "127.0.0.1:0")
+	return TCP(ports.Hold(t))
+}
+
+// listeningHeld listens where nobody else will when the listener has closed.
+func listeningHeld(t testing.TB, rt *Runtime, lc ListenConfig, serve Serve) *Listener {
+	t.Helper()
+	ln, err := lc.Listen(rt, refusing(t), serve)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer nl.Close()
-	at, err := ParseAddr(nl.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return at
+	return ln
 }
 
 // A pool of the runtime's own is made at the first Go, and ended with it.

@@ -102,10 +102,7 @@ func TestDupsLeavesCloseAsItWas(t *testing.T) {
 // TestListenerDrains: who has connected is served, who comes later is refused.
 func TestListenerDrains(t *testing.T) {
 	rt := running(t, Config{Loops: 2, SlowCallback: -1})
-	ln, err := ListenConfig{Balance: PerLoop}.Listen(rt, loopback, echoes)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ln := listeningHeld(t, rt, ListenConfig{Balance: PerLoop}, echoes)
 	release := stuck(t, rt)
 	var waiting []net.Conn
 	for range 32 {

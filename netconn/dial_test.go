@@ -16,6 +16,7 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 
 	"github.com/weir-go/weir/conn"
+	"github.com/weir-go/weir/internal/ports"
 	"github.com/weir-go/weir/netconn"
 )
 
@@ -24,19 +25,16 @@ func portOf(a net.Addr) string {
 	return port
 }
 
-// closedPort is one that nobody listens on.
-func closedPort(t testing.TB) string {
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	ok(t, err)
-	defer l.Close()
-	return portOf(l.Addr())
-}
+// closedPort is one that nobody listens on until the test ends.
+func closedPort(t testing.TB) string { return fmt.Sprint(ports.Hold(t).Port()) }
 
 // TestDialForms: every way to name this machine.
 func TestDialForms(t *testing.T) {
 	needIPv6(t)
 	rt := start(t, conn.Config{})
-	four, six := listen(t, rt, loopback4), listen(t, rt, loopback6)
+	// Nobody listens on the other address of each port.
+	four := listen(t, rt, conn.TCP(ports.Hold(t, "127.0.0.1", "::1")))
+	six := listen(t, rt, conn.TCP(ports.Hold(t, "::1", "127.0.0.1")))
 	d := &netconn.Dialer{
 		Runtime:  rt,
 		Timeout:  patience,
@@ -167,19 +165,20 @@ func TestDialAllFail(t *testing.T) {
 func TestDialLocalAddr(t *testing.T) {
 	rt := start(t, conn.Config{})
 	l := listen(t, rt, loopback4)
-	port := closedPort(t)
 	d := &netconn.Dialer{Runtime: rt, LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}}
 	c, err := d.Dial("tcp", l.Addr().String())
 	ok(t, err)
 	c.Close()
 
-	n := 0
-	fmt.Sscan(port, &n)
-	d.LocalAddr = &net.TCPAddr{Port: n}
-	c, err = d.Dial("tcp", l.Addr().String())
-	ok(t, err)
-	want(t, portOf(c.LocalAddr()), port)
-	c.Close()
+	ok(t, ports.Again(t, func(at netip.AddrPort) error {
+		d.LocalAddr = &net.TCPAddr{Port: int(at.Port())}
+		c, err := d.Dial("tcp", l.Addr().String())
+		if err == nil {
+			want(t, portOf(c.LocalAddr()), fmt.Sprint(at.Port()))
+			c.Close()
+		}
+		return err
+	}))
 
 	var mismatch *net.AddrError
 	d.LocalAddr = &net.TCPAddr{IP: net.IPv6loopback}
@@ -356,7 +355,8 @@ func TestHappyEyeballs(t *testing.T) {
 // deadAndLive returns a listener on 127.0.0.1 and its port, on which connects
 // to the dead address hang.
 func deadAndLive(t *testing.T, rt *conn.Runtime, dead string) (l *netconn.Listener, port string) {
-	l = listen(t, rt, loopback4)
+	at := ports.Hold(t, "127.0.0.1", strings.Trim(dead, "[]"))
+	l = listen(t, rt, conn.TCP(at))
 	port = portOf(l.Addr())
 	full(t, dead+":"+port)
 	return l, port

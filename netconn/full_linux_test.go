@@ -1,7 +1,6 @@
 package netconn_test
 
 import (
-	"errors"
 	"net/netip"
 	"syscall"
 	"testing"
@@ -9,8 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// full listens on an address with a full backlog: a connect to it hangs, since
-// Linux drops the handshake's first packet then. It returns the address.
+// full listens on an address, which may be one that is held, with a full backlog:
+// a connect to it hangs, since Linux drops the handshake's first packet then. It
+// returns the address.
 func full(t testing.TB, address string) string {
 	t.Helper()
 	ap := netip.MustParseAddrPort(address)
@@ -27,7 +27,9 @@ func full(t testing.TB, address string) string {
 		return fd
 	}
 	l := socket()
-	ok(t, errors.Join(unix.Bind(l, sa), unix.Listen(l, 0)))
+	ok(t, unix.SetsockoptInt(l, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1))
+	ok(t, unix.Bind(l, sa))
+	ok(t, unix.Listen(l, 0))
 	sa, err := unix.Getsockname(l)
 	ok(t, err)
 	for range 4 {

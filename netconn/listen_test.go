@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/weir-go/weir/conn"
+	"github.com/weir-go/weir/internal/ports"
 	"github.com/weir-go/weir/netconn"
 )
 
@@ -101,7 +102,11 @@ func TestListenErrors(t *testing.T) {
 // TestCloseFreesThePort at once, with connections accepted, queued and dialing.
 func TestCloseFreesThePort(t *testing.T) {
 	each(t, func(t *testing.T, rt *conn.Runtime, network string) {
-		l := listen(t, rt, at(t, network))
+		where := at(t, network)
+		if network != "unix" { // which stays this test's meanwhile
+			where = conn.TCP(ports.Hold(t, where.IP.Addr().String()))
+		}
+		l := listen(t, rt, where)
 		to := l.Addr()
 		for i := range 30 {
 			queued := dial(t, rt, to)
@@ -123,10 +128,6 @@ func TestCloseFreesThePort(t *testing.T) {
 			queued.Close()
 			accepted.Close()
 			server.Close()
-			where := conn.Unix(to.String())
-			if network != "unix" {
-				where = conn.TCP(to.(*net.TCPAddr).AddrPort())
-			}
 			l = listen(t, rt, where)
 		}
 	})
