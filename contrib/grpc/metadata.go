@@ -29,7 +29,8 @@ func incoming(st *stream.Stream) metadata.MD {
 }
 
 // outgoing is metadata as package stream takes it. Keys that are the protocol's
-// are left out, as grpc-go does.
+// are left out, as grpc-go does: what a server has received may be sent on as it
+// is. Blanks around a value mean nothing to gRPC, and HTTP/2 forbids them.
 func outgoing(md metadata.MD) stream.Metadata {
 	if len(md) == 0 {
 		return nil
@@ -39,7 +40,11 @@ func outgoing(md metadata.MD) stream.Metadata {
 		if k = strings.ToLower(k); reserved(k) {
 			continue
 		}
+		binary := strings.HasSuffix(k, "-bin")
 		for _, v := range values {
+			if !binary {
+				v = strings.Trim(v, " ")
+			}
 			out = append(out, stream.Pair{Key: k, Value: v})
 		}
 	}
@@ -48,8 +53,9 @@ func outgoing(md metadata.MD) stream.Metadata {
 
 func reserved(key string) bool {
 	switch key {
-	case "content-type", "user-agent", "te", "grpc-message-type", "grpc-encoding", "grpc-message", "grpc-status",
-		"grpc-timeout", "grpc-status-details-bin":
+	case "content-type", "user-agent", "te", "grpc-message-type", "grpc-encoding", "grpc-accept-encoding", "grpc-message",
+		"grpc-status", "grpc-timeout", "grpc-status-details-bin",
+		"host", "content-length", "connection", "proxy-connection", "keep-alive", "transfer-encoding", "upgrade":
 		return true
 	}
 	return key == "" || key[0] == ':'

@@ -51,11 +51,15 @@ func (b *headerBlock) add(f Field) {
 	if b.bad != "" {
 		return
 	}
+	pseudo := strings.HasPrefix(f.Name, ":")
+	if !pseudo {
+		f.Value = trim(f.Value)
+	}
 	if !validValue(f.Value) {
 		b.bad = "a field's value has a forbidden character"
 		return
 	}
-	if strings.HasPrefix(f.Name, ":") {
+	if pseudo {
 		b.pseudo(f)
 		return
 	}
@@ -193,6 +197,19 @@ func validName(s string) bool {
 		}
 	}
 	return s != ""
+}
+
+// trim takes white space around a field's value off. Section 8.2.1 forbids it, but
+// gRPC says of metadata that it may be stripped, and its implementations send what
+// they are given: a status whose message ends in a blank is not to cost the call.
+func trim(s string) string {
+	for s != "" && blank(s[0]) {
+		s = s[1:]
+	}
+	for s != "" && blank(s[len(s)-1]) {
+		s = s[:len(s)-1]
+	}
+	return s
 }
 
 // validValue applies section 8.2.1: no NUL, LF or CR, and no white space around
