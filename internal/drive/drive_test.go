@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"net"
 	"net/netip"
 	"testing"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"github.com/weir-go/weir/conn"
 	"github.com/weir-go/weir/internal/echo"
 	"github.com/weir-go/weir/internal/leak"
+	"github.com/weir-go/weir/internal/ports"
 )
 
 func TestMain(m *testing.M) { leak.Main(m) }
@@ -151,13 +151,10 @@ func TestCancelEndsTheWindow(t *testing.T) {
 }
 
 func TestNobodyListens(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	to := conn.TCP(l.Addr().(*net.TCPAddr).AddrPort())
-	l.Close()
+	to := conn.TCP(ports.Hold(t))
 	rt := runtimeFor(t, 1)
 
-	_, err = Run(t.Context(), rt, Config{To: to, Conns: 3, For: short50})
+	_, err := Run(t.Context(), rt, Config{To: to, Conns: 3, For: short50})
 	require.ErrorContains(t, err, "no connection to "+to.String())
 	require.ErrorContains(t, err, "refused")
 

@@ -18,6 +18,7 @@ import (
 	"github.com/weir-go/weir/conn"
 	"github.com/weir-go/weir/internal/await"
 	"github.com/weir-go/weir/internal/leak"
+	"github.com/weir-go/weir/internal/ports"
 )
 
 func TestMain(m *testing.M) { leak.Main(m) }
@@ -158,7 +159,7 @@ func TestManyConnections(t *testing.T) {
 // Shutdown sends back what had arrived, to a peer that is slow to read, before
 // it closes.
 func TestShutdownDrains(t *testing.T) {
-	onEachFace(t, Config{}, func(t *testing.T, s *Server) {
+	onEachFace(t, Config{At: conn.TCP(ports.Hold(t))}, func(t *testing.T, s *Server) {
 		idle, slow := dial(t, s), dial(t, s)
 		roundtrip(t, idle, "hello")
 		require.NoError(t, slow.SetReadBuffer(64<<10))

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/weir-go/weir/internal/await"
+	"github.com/weir-go/weir/internal/ports"
 )
 
 // Server is a redis-server of a test's own, without snapshots.
@@ -52,11 +53,11 @@ func Start(t testing.TB, args ...string) *Server {
 		t.Skip("redis-server is not installed (Debian: apt-get install redis-server)")
 	}
 	for range 20 {
-		addr, mark := reserve()
-		if mark == nil {
+		addr, held := reserve()
+		if held == nil {
 			continue
 		}
-		t.Cleanup(func() { mark.Close() })
+		t.Cleanup(held)
 		dir := t.TempDir()
 		s := &Server{Addr: addr, Socket: filepath.Join(dir, "socket"), Dir: dir, args: args}
 		if s.Restart(t) {
@@ -69,23 +70,34 @@ func Start(t testing.TB, args ...string) *Server {
 	return nil
 }
 
-// reserve picks a port, and tells others who do by listening on the next one. It
-// is none that Linux gives to those who ask for any, nor is that of a
-// cluster's bus, 10,000 above it. mark is nil if somebody has it.
-func reserve() (addr string, mark net.Listener) {
-	port := 12_000 + 2*rand.IntN(4_000)
-	at := func(port int) string { return fmt.Sprint("127.0.0.1:", port) }
-	mark, err := net.Listen("tcp", at(port+1))
+// reserve picks a port and holds it until free is called, and that of a cluster's
+// bus, 10,000 above it. By default neither is one that Linux gives to those who
+// ask for any. free is nil if somebody has one of them.
+//
+// Where nothing can be held, somebody who listens on the next port tells others
+// who pick one.
+func reserve() (addr string, free func()) {
+	port := uint16(12_000 + 2*rand.IntN(4_000))
+	mark, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", port+1))
 	if err != nil {
 		return "", nil
 	}
-	probe, err := net.Listen("tcp", at(port))
+	held, err := ports.Bind(port)
 	if err != nil {
 		mark.Close()
 		return "", nil
 	}
-	probe.Close()
-	return at(port), mark
+	bus, err := ports.Bind(port + 10_000)
+	if err != nil {
+		held.Close()
+		mark.Close()
+		return "", nil
+	}
+	return held.Addr.String(), func() {
+		bus.Close()
+		held.Close()
+		mark.Close()
+	}
 }
 
 // Restart starts one that was killed, where it was, with its files. It returns

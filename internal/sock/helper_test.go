@@ -3,6 +3,7 @@
 package sock
 
 import (
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -15,7 +16,7 @@ import (
 
 // patience bounds every wait in milliseconds; nothing waits that long unless
 // it fails.
-const patience = 10_000
+const patience = 30_000
 
 // checkFDs fails the test when it leaves descriptors behind. Call it first.
 func checkFDs(t *testing.T) {
@@ -142,7 +143,7 @@ func pairing(t testing.TB) (int, int) {
 func urls(t testing.TB) []string {
 	u := []string{"tcp://127.0.0.1:0", "tcp://[::1]:0", "unix://" + socketPath(t)}
 	if hasAbstract {
-		u = append(u, "unix://@weir-sock-test")
+		u = append(u, fmt.Sprint("unix://@weir-sock-test-", os.Getpid()))
 	}
 	return u
 }

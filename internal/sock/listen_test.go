@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/weir-go/weir/internal/ports"
 )
 
 // abandoned leaves a socket file that nobody listens on.
@@ -142,9 +144,8 @@ func TestPortTaken(t *testing.T) {
 // A server that restarts finds its port in TIME_WAIT.
 func TestPortIsFreeAfterRestart(t *testing.T) {
 	checkFDs(t)
-	l, err := Listen(parse(t, "127.0.0.1:0"), ListenConfig{})
-	must(t, err)
-	a, err := LocalAddr(l)
+	a := Addr{IP: ports.Hold(t)}
+	l, err := Listen(a, ListenConfig{})
 	must(t, err)
 	c := dialing(t, a)
 	s, e := Accept(l, nil)

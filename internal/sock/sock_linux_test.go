@@ -2,6 +2,7 @@ package sock
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -129,7 +130,7 @@ func somaxconn(t *testing.T) int {
 
 func TestAbstractNameIsTaken(t *testing.T) {
 	checkFDs(t)
-	_, a := listening(t, "unix://@weir-sock-taken", ListenConfig{})
+	_, a := listening(t, fmt.Sprint("unix://@weir-sock-taken-", os.Getpid()), ListenConfig{})
 	if fd, err := Listen(a, ListenConfig{}); fd != -1 || !errors.Is(err, unix.EADDRINUSE) {
 		t.Errorf("%d, %v", fd, err)
 	}

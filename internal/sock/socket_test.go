@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/weir-go/weir/internal/ports"
 )
 
 func TestConnectAcceptTalk(t *testing.T) {
@@ -99,11 +101,7 @@ func TestToLoopback(t *testing.T) {
 
 func TestConnectRefused(t *testing.T) {
 	checkFDs(t)
-	l, err := Listen(parse(t, "127.0.0.1:0"), ListenConfig{})
-	must(t, err)
-	a, err := LocalAddr(l)
-	must(t, err)
-	must(t, Close(l))
+	a := Addr{IP: ports.Hold(t)}
 	fd, err := Socket(a)
 	must(t, err)
 	closing(t, fd)
