@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/weir-go/weir/conn"
+	"github.com/weir-go/weir/internal/ports"
 	"github.com/weir-go/weir/netconn"
 )
 
@@ -199,7 +200,7 @@ func TestHTTPClientGoesAway(t *testing.T) {
 // TestHTTPShutdown: the request in flight is answered, new ones are refused.
 func TestHTTPShutdown(t *testing.T) {
 	rt := start(t, conn.Config{})
-	l := listen(t, rt, loopback4)
+	l := listen(t, rt, conn.TCP(ports.Hold(t)))
 	arrived, release := make(chan struct{}), make(chan struct{})
 	s := serveHTTP(t, l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		close(arrived)

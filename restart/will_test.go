@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/weir-go/weir/conn"
+	"github.com/weir-go/weir/internal/ports"
 	"github.com/weir-go/weir/internal/sock"
 )
 
@@ -158,7 +159,7 @@ func TestOpenAll(t *testing.T) {
 
 // TestUnasked: a socket that nobody asks for would have peers wait for ever.
 func TestUnasked(t *testing.T) {
-	fd, is := listening(t, conn.TCP(netip.MustParseAddrPort("127.0.0.1:0")))
+	fd, is := listening(t, conn.TCP(ports.Hold(t)))
 	s := &Sockets{inherited: []inherited{{name: "gone", fd: fd}}}
 	s.idle.L = &s.mu
 	if err := s.Ready(); err != nil {

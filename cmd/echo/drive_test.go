@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/weir-go/weir/internal/ports"
 )
 
 func TestDrives(t *testing.T) {
@@ -59,10 +61,7 @@ func TestDriveFindsWrongBytes(t *testing.T) {
 }
 
 func TestDriveSaysThatNobodyListens(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	address := l.Addr().String()
-	l.Close()
+	address := ports.Hold(t).String()
 	d := start(t, "-drive", address, "-for", "1h")
 	require.Equal(t, 1, d.code())
 	require.Contains(t, d.String(), "nobody listens there")

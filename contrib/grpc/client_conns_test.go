@@ -27,6 +27,7 @@ import (
 
 	"github.com/weir-go/weir/contrib/grpc"
 	"github.com/weir-go/weir/internal/certs"
+	"github.com/weir-go/weir/internal/ports"
 	"github.com/weir-go/weir/stream"
 )
 
@@ -157,13 +158,10 @@ func TestClientPingsTooOften(t *testing.T) {
 }
 
 func TestClientNobodyListens(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	ok(t, err)
-	addr := ln.Addr().String()
-	ln.Close()
+	addr := ports.Hold(t).String()
 	cc := newClient(t, addr, grpc.ClientConfig{})
 	client := testgrpc.NewTestServiceClient(cc)
-	_, err = client.EmptyCall(within(t), &testpb.Empty{})
+	_, err := client.EmptyCall(within(t), &testpb.Empty{})
 	if s := status.Convert(err); s.Code() != codes.Unavailable || !strings.Contains(s.Message(), "refused") {
 		t.Error(err)
 	}
@@ -174,7 +172,7 @@ func TestClientNobodyListens(t *testing.T) {
 		answered <- err
 	}()
 	until(t, "more than one try", func() bool { return cc.Core().Stats().DialErrors > 2 })
-	ln, err = net.Listen("tcp", addr)
+	ln, err := net.Listen("tcp", addr)
 	ok(t, err)
 	srv := stock.NewServer()
 	testgrpc.RegisterTestServiceServer(srv, &emptyService{})

@@ -19,7 +19,10 @@ import (
 	pb "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/status"
 
+	"github.com/weir-go/weir/conn"
 	"github.com/weir-go/weir/internal/certs"
+	"github.com/weir-go/weir/internal/ports"
+	"github.com/weir-go/weir/netconn"
 )
 
 // service is grpc's own test service, as its interop clients expect it.
@@ -236,7 +239,7 @@ func pingPong(ctx context.Context, c pb.TestServiceClient, n int) error {
 // before, and Serve returns without an error.
 func TestGRPCGracefulStop(t *testing.T) {
 	rt := start(t)
-	l, err := weir.listen(rt)
+	l, err := netconn.Listen(rt, conn.TCP(ports.Hold(t)))
 	ok(t, err)
 	s := serve(t, l)
 	c := connect(t, s.addr, weir.dial(rt))
