@@ -14,18 +14,31 @@ import (
 type redisServer struct {
 	addr, socket string
 	process      *exec.Cmd
+	ended        chan struct{}
 }
 
-// startRedis starts one on a free port and a socket in dir, and returns when it answers.
-func startRedis(dir string) (*redisServer, error) {
+var errRedisEnded = errors.New("redis-server has ended before it answered")
+
+// startRedis starts one on a free port and a socket in dir, and returns when it answers. It chooses another port when
+// somebody has that by then.
+func startRedis(dir string) (s *redisServer, err error) {
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		return nil, errors.New("this area needs redis-server (Debian: apt-get install redis-server)")
 	}
+	for range 10 {
+		if s, err = tryRedis(dir); !errors.Is(err, errRedisEnded) {
+			break
+		}
+	}
+	return s, err
+}
+
+func tryRedis(dir string) (*redisServer, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	s := &redisServer{addr: l.Addr().String(), socket: filepath.Join(dir, "redis")}
+	s := &redisServer{addr: l.Addr().String(), socket: filepath.Join(dir, "redis"), ended: make(chan struct{})}
 	l.Close()
 	_, port, _ := net.SplitHostPort(s.addr)
 	s.process = exec.Command("redis-server", "--bind", "127.0.0.1", "--port", port, "--unixsocket", s.socket,
@@ -33,7 +46,16 @@ func startRedis(dir string) (*redisServer, error) {
 	if err := s.process.Start(); err != nil {
 		return nil, err
 	}
+	go func() {
+		s.process.Wait()
+		close(s.ended)
+	}()
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		select {
+		case <-s.ended:
+			return nil, errRedisEnded
+		default:
+		}
 		if c, err := net.Dial("unix", s.socket); err == nil {
 			c.Close()
 			return s, nil
@@ -45,5 +67,5 @@ func startRedis(dir string) (*redisServer, error) {
 
 func (s *redisServer) stop() {
 	s.process.Process.Kill()
-	s.process.Wait()
+	<-s.ended
 }
