@@ -8,7 +8,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
-	"net/netip"
 	"os"
 	"slices"
 	"sync"
@@ -21,6 +20,7 @@ import (
 	"github.com/weir-go/weir/conn"
 	"github.com/weir-go/weir/internal/await"
 	"github.com/weir-go/weir/internal/leak"
+	"github.com/weir-go/weir/internal/ports"
 	"github.com/weir-go/weir/internal/sock"
 )
 
@@ -56,7 +56,8 @@ func newRig(t *testing.T) *rig {
 	must(err)
 	r.rt, err = conn.Start(conn.Config{Loops: 2, Bounds: r.b, CloseTimeout: 50 * time.Millisecond, SlowCallback: -1})
 	must(err)
-	r.tcp, err = r.rt.Listen(conn.TCP(netip.MustParseAddrPort("127.0.0.1:0")), r.serve)
+	// Its peers still come when it has ended, and are not to find somebody else.
+	r.tcp, err = r.rt.Listen(conn.TCP(ports.Hold(t)), r.serve)
 	must(err)
 	r.unix, err = r.rt.Listen(conn.Unix(fmt.Sprintf("@weir-faults-%d-%d", os.Getpid(), rand.Uint64())), r.serve)
 	must(err)

@@ -19,6 +19,7 @@ import (
 
 	"github.com/weir-go/weir/conn"
 	"github.com/weir-go/weir/internal/await"
+	"github.com/weir-go/weir/internal/ports"
 )
 
 // visit comes to a listener, sends letters and maybe an order, and leaves in one
@@ -172,9 +173,15 @@ func (r *rig) pair(n *rand.Rand) error {
 	return r.talk(nc, n)
 }
 
-// listen opens a listener, has somebody come, and closes it under him.
+// listen opens a listener, has somebody come, and closes it under him, who is then
+// at nobody else's.
 func (r *rig) listen(n *rand.Rand) error {
-	ln, err := r.rt.Listen(conn.TCP(netip.MustParseAddrPort("127.0.0.1:0")), r.serve)
+	held, err := ports.Bind(0)
+	if err != nil {
+		return err
+	}
+	defer held.Close()
+	ln, err := r.rt.Listen(conn.TCP(held.Addr), r.serve)
 	if err != nil {
 		r.refused.Add(1)
 		return nil
