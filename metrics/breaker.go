@@ -1,8 +1,6 @@
 package metrics
 
 import (
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/weir-go/weir/breaker"
 	"github.com/weir-go/weir/stream"
 )
@@ -16,24 +14,12 @@ type BreakerSource interface {
 // Breakers is a prometheus.Collector over the counters of one breaker.Breakers.
 // It may be scraped from any goroutine; a scrape looks at each destination. It has
 // no label for destinations: they are as many as a program calls.
-type Breakers struct {
-	source BreakerSource
-	table  shown[breaker.Stats]
-}
+type Breakers struct{ collector[breaker.Stats] }
 
 // NewBreakers makes a collector that labels everything it reads from source with
 // breakers=name. Within a registry a name can be registered once.
 func NewBreakers(name string, source BreakerSource) *Breakers {
-	return &Breakers{source, tabulate("weir_breaker_", prometheus.Labels{"breakers": name}, breakerFigures)}
-}
-
-// Describe implements prometheus.Collector.
-func (c *Breakers) Describe(to chan<- *prometheus.Desc) { c.table.describe(to) }
-
-// Collect implements prometheus.Collector.
-func (c *Breakers) Collect(to chan<- prometheus.Metric) {
-	s := c.source.Stats()
-	c.table.collect(to, &s)
+	return &Breakers{collects("weir_breaker_", "breakers", name, source.Stats, breakerFigures)}
 }
 
 var breakerFigures = []row[breaker.Stats]{

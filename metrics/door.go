@@ -1,8 +1,6 @@
 package metrics
 
 import (
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/weir-go/weir/bounds"
 	"github.com/weir-go/weir/proxyproto"
 )
@@ -21,28 +19,22 @@ type ProxySource interface {
 
 // Guard is a prometheus.Collector over who was let in at a door. It may be scraped
 // from any goroutine.
-type Guard struct {
-	source  GuardSource
-	figures shown[bounds.GuardStats]
-}
+type Guard struct{ collector[bounds.GuardStats] }
 
 // Proxy is a prometheus.Collector over the PROXY headers that were read, and those
 // that were not. It may be scraped from any goroutine.
-type Proxy struct {
-	source  ProxySource
-	figures shown[proxyproto.Stats]
-}
+type Proxy struct{ collector[proxyproto.Stats] }
 
 // NewGuard makes a collector that labels what it reads from source with guard=name.
 // Within a registry a name can be registered once.
 func NewGuard(name string, source GuardSource) *Guard {
-	return &Guard{source, tabulate("weir_guard_", prometheus.Labels{"guard": name}, guardFigures)}
+	return &Guard{collects("weir_guard_", "guard", name, source.Stats, guardFigures)}
 }
 
 // NewProxy makes a collector that labels what it reads from source with proxy=name.
 // Within a registry a name can be registered once.
 func NewProxy(name string, source ProxySource) *Proxy {
-	return &Proxy{source, tabulate("weir_proxy_", prometheus.Labels{"proxy": name}, proxyFigures)}
+	return &Proxy{collects("weir_proxy_", "proxy", name, source.Stats, proxyFigures)}
 }
 
 var guardFigures = []row[bounds.GuardStats]{
@@ -79,22 +71,4 @@ var proxyFigures = []row[proxyproto.Stats]{
 		func(s *proxyproto.Stats) float64 { return float64(s.Late) }},
 	{count, "refused_total", "guard", "",
 		func(s *proxyproto.Stats) float64 { return float64(s.Refused) }},
-}
-
-// Describe implements prometheus.Collector.
-func (g *Guard) Describe(to chan<- *prometheus.Desc) { g.figures.describe(to) }
-
-// Collect implements prometheus.Collector.
-func (g *Guard) Collect(to chan<- prometheus.Metric) {
-	s := g.source.Stats()
-	g.figures.collect(to, &s)
-}
-
-// Describe implements prometheus.Collector.
-func (p *Proxy) Describe(to chan<- *prometheus.Desc) { p.figures.describe(to) }
-
-// Collect implements prometheus.Collector.
-func (p *Proxy) Collect(to chan<- prometheus.Metric) {
-	s := p.source.Stats()
-	p.figures.collect(to, &s)
 }

@@ -30,10 +30,7 @@ type Health struct {
 
 // HealthGRPC is a prometheus.Collector over those who watch a process's health by
 // gRPC. It may be scraped from any goroutine, also after its service was closed.
-type HealthGRPC struct {
-	source WatchSource
-	table  shown[healthgrpc.Stats]
-}
+type HealthGRPC struct{ collector[healthgrpc.Stats] }
 
 // NewHealth makes a collector of what source says. A process has one health, so its
 // figures have no label with a name.
@@ -49,7 +46,7 @@ func NewHealth(source HealthSource) *Health {
 // server=name: the name that NewStreamServer has for the server it is registered
 // on. Within a registry a name can be registered once.
 func NewHealthGRPC(name string, source WatchSource) *HealthGRPC {
-	return &HealthGRPC{source, tabulate("weir_health_grpc_", prometheus.Labels{"server": name}, watchFigures)}
+	return &HealthGRPC{collects("weir_health_grpc_", "server", name, source.Stats, watchFigures)}
 }
 
 var watchFigures = []row[healthgrpc.Stats]{
@@ -80,13 +77,4 @@ func one(so bool) float64 {
 		return 1
 	}
 	return 0
-}
-
-// Describe implements prometheus.Collector.
-func (g *HealthGRPC) Describe(to chan<- *prometheus.Desc) { g.table.describe(to) }
-
-// Collect implements prometheus.Collector.
-func (g *HealthGRPC) Collect(to chan<- prometheus.Metric) {
-	s := g.source.Stats()
-	g.table.collect(to, &s)
 }

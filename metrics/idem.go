@@ -1,8 +1,6 @@
 package metrics
 
 import (
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/weir-go/weir/idem"
 	"github.com/weir-go/weir/saga"
 )
@@ -16,24 +14,12 @@ type IdemSource interface {
 // Idem is a prometheus.Collector over the counters of one idem.Client. It may be
 // scraped from any goroutine. The figures to have an alarm on are those of
 // weir_idem_suspected_total: each may be something that was done twice.
-type Idem struct {
-	source IdemSource
-	table  shown[idem.Stats]
-}
+type Idem struct{ collector[idem.Stats] }
 
 // NewIdem makes a collector that labels everything it reads from source with
 // client=name. Within a registry a name can be registered once.
 func NewIdem(name string, source IdemSource) *Idem {
-	return &Idem{source, tabulate("weir_idem_", prometheus.Labels{"client": name}, idemFigures)}
-}
-
-// Describe implements prometheus.Collector.
-func (c *Idem) Describe(to chan<- *prometheus.Desc) { c.table.describe(to) }
-
-// Collect implements prometheus.Collector.
-func (c *Idem) Collect(to chan<- prometheus.Metric) {
-	s := c.source.Stats()
-	c.table.collect(to, &s)
+	return &Idem{collects("weir_idem_", "client", name, source.Stats, idemFigures)}
 }
 
 // SagaSource is what a Saga collector reads; *saga.Runner is one. Stats must be
@@ -44,24 +30,12 @@ type SagaSource interface {
 
 // Saga is a prometheus.Collector over the counters of one saga.Runner. It may be
 // scraped from any goroutine, also after its runner was closed.
-type Saga struct {
-	source SagaSource
-	table  shown[saga.Stats]
-}
+type Saga struct{ collector[saga.Stats] }
 
 // NewSaga makes a collector that labels everything it reads from source with
 // runner=name. Within a registry a name can be registered once.
 func NewSaga(name string, source SagaSource) *Saga {
-	return &Saga{source, tabulate("weir_saga_", prometheus.Labels{"runner": name}, sagaFigures)}
-}
-
-// Describe implements prometheus.Collector.
-func (c *Saga) Describe(to chan<- *prometheus.Desc) { c.table.describe(to) }
-
-// Collect implements prometheus.Collector.
-func (c *Saga) Collect(to chan<- prometheus.Metric) {
-	s := c.source.Stats()
-	c.table.collect(to, &s)
+	return &Saga{collects("weir_saga_", "runner", name, source.Stats, sagaFigures)}
 }
 
 var idemFigures = []row[idem.Stats]{

@@ -10,7 +10,8 @@
 //
 // A timer.Clock has a collector likewise, NewClock, and a sched.Scheduler,
 // NewSched; what is of package stream has NewStreamServer, NewStreamClient and
-// NewTopic. What a process may hold has NewBounds, who comes in at its doors
+// NewTopic, and how often a client's streams make do with unary calls NewTwins.
+// What a process may hold has NewBounds, who comes in at its doors
 // NewGuard and NewProxy, how it is NewHealth and NewHealthGRPC, and who was there
 // before it and comes after it NewRestart.
 //

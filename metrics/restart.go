@@ -1,8 +1,6 @@
 package metrics
 
 import (
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/weir-go/weir/restart"
 )
 
@@ -19,10 +17,7 @@ type RestartSource interface {
 // Who scrapes an address that is handed over as well reads the new process once it
 // is ready, and its counts begin at zero: there a successor that was ready shows as
 // a generation that has gone up. Before, while both accept, it may be either.
-type Restart struct {
-	source RestartSource
-	table  shown[handover]
-}
+type Restart struct{ collector[handover] }
 
 // handover is what is read at a scrape.
 type handover struct {
@@ -33,7 +28,15 @@ type handover struct {
 // NewRestart makes a collector of what source has counted. A process has one set of
 // sockets, so its figures have no label with a name.
 func NewRestart(source RestartSource) *Restart {
-	return &Restart{source, tabulate("weir_restart_", nil, restartFigures)}
+	return &Restart{collects("weir_restart_", "", "", func() handover {
+		h := handover{Stats: source.Stats()}
+		select {
+		case <-source.Left():
+			h.left = true
+		default:
+		}
+		return h
+	}, restartFigures)}
 }
 
 var restartFigures = []row[handover]{
@@ -53,18 +56,4 @@ var restartFigures = []row[handover]{
 		func(h *handover) float64 { return float64(h.Broken) }},
 	{count, "refused_total", "", "Restarts that were refused: one was under way, the process was not ready itself, or had a successor already.",
 		func(h *handover) float64 { return float64(h.Busy) }},
-}
-
-// Describe implements prometheus.Collector.
-func (r *Restart) Describe(to chan<- *prometheus.Desc) { r.table.describe(to) }
-
-// Collect implements prometheus.Collector.
-func (r *Restart) Collect(to chan<- prometheus.Metric) {
-	h := handover{Stats: r.source.Stats()}
-	select {
-	case <-r.source.Left():
-		h.left = true
-	default:
-	}
-	r.table.collect(to, &h)
 }

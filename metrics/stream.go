@@ -28,24 +28,12 @@ type TopicSource interface {
 // stream.Server. It may be scraped from any goroutine, also after its server was
 // closed. It has no label for methods or peers: those are as many as clients
 // like; interceptors and stats handlers of contrib/grpc are for that.
-type StreamServer struct {
-	source ServerSource
-	table  shown[stream.Stats]
-}
+type StreamServer struct{ collector[stream.Stats] }
 
 // NewStreamServer makes a collector that labels everything it reads from source
 // with server=name. Within a registry a name can be registered once.
 func NewStreamServer(name string, source ServerSource) *StreamServer {
-	return &StreamServer{source, tabulate("weir_stream_server_", prometheus.Labels{"server": name}, serverFigures, streamFigures)}
-}
-
-// Describe implements prometheus.Collector.
-func (c *StreamServer) Describe(to chan<- *prometheus.Desc) { c.table.describe(to) }
-
-// Collect implements prometheus.Collector.
-func (c *StreamServer) Collect(to chan<- prometheus.Metric) {
-	s := c.source.Stats()
-	c.table.collect(to, &s)
+	return &StreamServer{collects("weir_stream_server_", "server", name, source.Stats, serverFigures, streamFigures)}
 }
 
 // StreamClient is a prometheus.Collector over the counters of one
@@ -109,55 +97,5 @@ func (c *Topic) Collect(to chan<- prometheus.Metric) {
 		if p > 0 { // 0 is no policy
 			to <- prometheus.MustNewConstMetric(c.dropped, count, float64(n), strings.ReplaceAll(stream.Policy(p).String(), " ", "_"))
 		}
-	}
-}
-
-// row is one number of a T. Rows of one name follow each other, and each has
-// another reason.
-type row[T any] struct {
-	kind   prometheus.ValueType
-	name   string
-	reason string // "" for a figure that isn't split by reason
-	help   string
-	read   func(*T) float64
-}
-
-// shown are rows with their descriptions.
-type shown[T any] struct {
-	rows  []row[T]
-	descs []*prometheus.Desc
-}
-
-func tabulate[T any](prefix string, label prometheus.Labels, tables ...[]row[T]) (s shown[T]) {
-	help := ""
-	for _, table := range tables {
-		for _, r := range table {
-			var by []string
-			if r.reason != "" {
-				by = []string{"reason"}
-			}
-			if r.help != "" { // otherwise it is the next reason of the same figure
-				help = r.help
-			}
-			s.rows = append(s.rows, r)
-			s.descs = append(s.descs, prometheus.NewDesc(prefix+r.name, help, by, label))
-		}
-	}
-	return s
-}
-
-func (s *shown[T]) describe(to chan<- *prometheus.Desc) {
-	for _, d := range s.descs {
-		to <- d
-	}
-}
-
-func (s *shown[T]) collect(to chan<- prometheus.Metric, v *T) {
-	for i, r := range s.rows {
-		var reason []string
-		if r.reason != "" {
-			reason = []string{r.reason}
-		}
-		to <- prometheus.MustNewConstMetric(s.descs[i], r.kind, r.read(v), reason...)
 	}
 }
