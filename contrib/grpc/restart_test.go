@@ -1,10 +1,10 @@
 package grpc_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"sync"
 	"syscall"
@@ -22,13 +22,15 @@ import (
 	"github.com/weir-go/weir/contrib/grpc"
 	"github.com/weir-go/weir/health"
 	"github.com/weir-go/weir/health/healthgrpc"
+	"github.com/weir-go/weir/internal/ports"
 	"github.com/weir-go/weir/internal/restarttest"
 	"github.com/weir-go/weir/lifecycle"
 	"github.com/weir-go/weir/restart"
 )
 
-// hot is set for the server of TestRestart, which is this program.
-const hot = "WEIR_TEST_RESTART"
+// hot is set for the server of TestRestart, which is this program, and hotAt may
+// be: where it listens.
+const hot, hotAt = "WEIR_TEST_RESTART", "WEIR_TEST_RESTART_AT"
 
 func init() {
 	if os.Getenv(hot) == "" {
@@ -85,7 +87,10 @@ func (s *hotServer) listen(context.Context) (err error) {
 	if s.well, err = healthgrpc.Register(s.srv.Core(), s.health, healthgrpc.Config{Services: []string{known}}); err != nil {
 		return err
 	}
-	at := conn.TCP(netip.MustParseAddrPort("127.0.0.1:0"))
+	at, err := conn.ParseAddr(cmp.Or(os.Getenv(hotAt), "127.0.0.1:0"))
+	if err != nil {
+		return err
+	}
 	s.ln, err = s.sockets.Listen(s.rt, "grpc", conn.ListenConfig{Balance: conn.PerLoop}, at, s.srv.Serve)
 	return err
 }
@@ -165,7 +170,8 @@ func callAlone(addr string, n int) error {
 // TestEndUnderLoad ends one of two servers while clients that balance between them,
 // by their health, call them: no call fails.
 func TestEndUnderLoad(t *testing.T) {
-	ends, stays := restarttest.Begin(t, hot+"=300ms"), restarttest.Begin(t, hot+"=300ms")
+	ended := hotAt + "=" + ports.Hold(t).String() // clients ask on there, and find nobody else
+	ends, stays := restarttest.Begin(t, hot+"=300ms", ended), restarttest.Begin(t, hot+"=300ms")
 	var once sync.Once
 	var loads []*restarttest.Load
 	for range 2 {
