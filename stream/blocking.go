@@ -2,7 +2,6 @@ package stream
 
 import (
 	"context"
-	"io"
 	"math/rand/v2"
 	"runtime/debug"
 	"sync"
@@ -31,6 +30,9 @@ type call struct {
 	eof      bool // the peer has half-closed
 	over     *Status
 	lent     *Buffer // what Recv has decompressed last
+	returned bool    // nobody comes to take that back any more
+	waits    int     // goroutines in Recv or SendWait
+	left     bool    // the stream goes on without this one: see lockCall
 	detach   *detachment
 
 	// The context; see context.go.
@@ -61,6 +63,19 @@ func (st *Stream) callOf() *call {
 	return c
 }
 
+// lockCall returns the stream's call with its mu held. A stream that was detached
+// has let go of the one its method had: who still has that asks for another.
+func (st *Stream) lockCall() *call {
+	for {
+		c := st.callOf()
+		c.mu.Lock()
+		if !c.left {
+			return c
+		}
+		c.mu.Unlock()
+	}
+}
+
 // startGo hands the stream to a worker.
 func (st *Stream) startGo() {
 	if st.flags&(serving|ended|finishing) != 0 {
@@ -84,7 +99,7 @@ func (st *Stream) serve() {
 		if v := recover(); v != nil {
 			st.panicked(v, debug.Stack())
 		}
-		c.takeBack()
+		c.leave(st.method.Await)
 		if c.detach != nil && d.status.Code == OK {
 			d = c.detach
 		}
@@ -93,78 +108,6 @@ func (st *Stream) serve() {
 		}
 	}()
 	d.status = StatusOf(st.method.Go(st))
-}
-
-// takeAll empties the inbound queue. mu is held.
-func (c *call) takeAll() *Buffer {
-	b := c.first
-	c.first, c.last, c.bytes = nil, nil, 0
-	return b
-}
-
-// freeInbound gives a buffer of the inbound queue back.
-func (st *Stream) freeInbound(b *Buffer) {
-	st.sess.releaseIn(cap(b.b))
-	b.Release()
-}
-
-// hand puts a message, with its prefix, into the inbound queue. Small ones share
-// a buffer. On the loop.
-func (st *Stream) hand(c *call, p []byte) {
-	c.mu.Lock()
-	if b := c.last; b != nil && b.packed && cap(b.b)-len(b.b) >= len(p) {
-		b.b = append(b.b, p...) // where nobody looks yet
-		c.bytes += len(p)
-	} else {
-		b = buffers.Get().(*Buffer)
-		b.b, b.packed = append(storage(len(p))[:0], p...), true
-		c.push(st, b)
-	}
-	c.handed(st)
-}
-
-// handWhole does the same for a message that was put together.
-func (st *Stream) handWhole(c *call, b *Buffer) {
-	c.mu.Lock()
-	c.push(st, b)
-	c.handed(st)
-}
-
-// push puts b at the end. mu is held.
-func (c *call) push(st *Stream, b *Buffer) {
-	st.sess.holdIn(cap(b.b))
-	if c.last == nil {
-		c.first = b
-	} else {
-		c.last.next = b
-	}
-	c.last = b
-	c.bytes += len(b.b)
-}
-
-// handed wakes the receiver, and starves the peer when that one has enough. mu
-// is held, and let go.
-func (c *call) handed(st *Stream) {
-	over := c.over != nil
-	if c.bytes > st.sess.own.cfg.StreamWindow/2 {
-		c.starving = true
-		st.flags |= starved
-	}
-	c.received.Signal()
-	c.mu.Unlock()
-	if over {
-		c.drop()
-	}
-	st.sess.link.Handed()
-}
-
-// peerDone is the peer's half-close. On the loop.
-func (c *call) peerDone(st *Stream) {
-	c.mu.Lock()
-	c.eof = true
-	c.received.Signal()
-	c.mu.Unlock()
-	st.sess.link.Handed()
 }
 
 // end wakes everybody up. On the loop, but for callOf.
@@ -178,109 +121,12 @@ func (c *call) end(status *Status) {
 	c.received.Broadcast()
 	c.room.Broadcast()
 	if c.done != nil {
-		close(c.done)
+		closeOnce(c.done) // who has made the call, or its context, may have seen the end before
 	}
 	c.mu.Unlock()
 	for f := range after {
 		go f.f() // as package context does
 	}
-}
-
-// drop empties the inbound queue of a stream that has ended, or whose method has
-// returned.
-func (c *call) drop() {
-	c.mu.Lock()
-	b := c.takeAll()
-	c.mu.Unlock()
-	for b != nil {
-		next := b.next
-		c.st.freeInbound(b)
-		b = next
-	}
-}
-
-// Recv waits for the next message. It is valid until the next Recv, or until the
-// method returns. io.EOF when the peer sends no more, a *Status when the stream
-// has ended. One goroutine at a time, in methods with Go.
-func (st *Stream) Recv() ([]byte, error) {
-	c := st.callOf()
-	c.mu.Lock()
-	if c.finishFirst() && st.sess.short.Load() {
-		st.put(opCredit, nil)
-	}
-	for c.first == nil && !c.eof && c.over == nil {
-		c.received.Wait()
-	}
-	b, over := c.first, c.over
-	// A client is shown what came before the status.
-	if over != nil && over.Code != OK && (b == nil || st.method.out == nil) {
-		c.mu.Unlock()
-		st.method.out.unwatch()
-		return nil, over
-	}
-	if b == nil {
-		c.mu.Unlock()
-		st.method.out.unwatch()
-		return nil, io.EOF
-	}
-	at := b.at
-	m, compressed, _ := b.nextMessage()
-	c.bytes -= b.at - at
-	fed := c.starving && c.bytes <= st.sess.own.cfg.StreamWindow/4
-	if fed {
-		c.starving = false
-	}
-	c.mu.Unlock()
-	if fed {
-		st.put(opCredit, nil)
-	}
-	if compressed {
-		return c.open(m)
-	}
-	return m, nil
-}
-
-// finishFirst lets go of the first buffer when all of its messages have been
-// received, which the receiver says by coming back for the next, and reports
-// whether it did. mu is held.
-func (c *call) finishFirst() bool {
-	c.takeBack()
-	b := c.first
-	if b == nil || b.packed && b.at < len(b.b) || !b.packed && !b.taken {
-		return false
-	}
-	if c.first = b.next; c.first == nil {
-		c.last = nil
-	}
-	b.next = nil
-	c.st.freeInbound(b)
-	return true
-}
-
-// takeBack ends the loan of what Recv has decompressed last. By the receiver.
-func (c *call) takeBack() {
-	if b := c.lent; b != nil {
-		c.lent = nil
-		c.st.sess.release(cap(b.b))
-		b.Release()
-	}
-}
-
-// open decompresses a message that the receiver has taken, and lends it. What
-// was small on the wire need not be any more: it counts.
-func (c *call) open(m []byte) ([]byte, error) {
-	var b *Buffer
-	status := statusCrowded
-	if !c.st.sess.crowded() {
-		b, status = c.st.inflate(m)
-	}
-	if status != nil {
-		c.st.Finish(status)
-		return nil, status
-	}
-	c.lent = b
-	c.st.sess.hold(cap(b.b))
-	return b.Bytes(), nil
 }
 
 // SendWait sends b, which is the stream's from here, and waits as long as the
@@ -320,12 +166,13 @@ func (st *Stream) sendableNow(n int) error {
 
 // waitRoom waits until the send queue may have room.
 func (st *Stream) waitRoom() error {
-	c := st.callOf()
-	c.mu.Lock()
+	c := st.lockCall()
 	defer c.mu.Unlock()
 	st.marks.Or(markWaiting)
 	for c.over == nil && st.congested() && st.marks.Load()&markWaiting != 0 {
+		c.waits++
 		c.room.Wait()
+		c.waits--
 	}
 	return nil
 }

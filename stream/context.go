@@ -22,6 +22,17 @@ func FromContext(ctx context.Context) *Stream {
 	return st
 }
 
+// lock returns the call that the stream has now, with its mu held.
+func (x *callContext) lock() *call {
+	c := (*call)(x)
+	c.mu.Lock()
+	if !c.left {
+		return c
+	}
+	c.mu.Unlock()
+	return c.st.lockCall()
+}
+
 // Deadline returns when the call's time is up.
 func (x *callContext) Deadline() (time.Time, bool) {
 	c := (*call)(x)
@@ -32,8 +43,7 @@ func (x *callContext) Deadline() (time.Time, bool) {
 
 // Done returns a channel that is closed when the stream has ended.
 func (x *callContext) Done() <-chan struct{} {
-	c := (*call)(x)
-	c.mu.Lock()
+	c := x.lock()
 	defer c.mu.Unlock()
 	if c.done == nil {
 		c.done = make(chan struct{})
@@ -46,8 +56,7 @@ func (x *callContext) Done() <-chan struct{} {
 
 // Err returns nil as long as the stream goes on.
 func (x *callContext) Err() error {
-	c := (*call)(x)
-	c.mu.Lock()
+	c := x.lock()
 	defer c.mu.Unlock()
 	switch {
 	case c.over == nil:
@@ -69,9 +78,8 @@ func (x *callContext) Value(key any) any {
 // AfterFunc is what package context looks for in contexts that it did not make,
 // so that a derived one needs no goroutine to wait for this one.
 func (x *callContext) AfterFunc(f func()) (stop func() bool) {
-	c := (*call)(x)
 	a := &afterFunc{f}
-	c.mu.Lock()
+	c := x.lock()
 	defer c.mu.Unlock()
 	if c.over != nil {
 		go f()

@@ -45,7 +45,10 @@ func (st *Stream) replay() {
 	c := st.call.Load()
 	c.mu.Lock()
 	b, eof := c.takeAll(), c.eof
-	idle := c.done == nil && c.after == nil
+	if c.done == nil && len(c.after) == 0 && c.waits == 0 { // nobody listens to its end
+		c.left = true
+		st.call.CompareAndSwap(c, nil)
+	}
 	c.mu.Unlock()
 	for b != nil {
 		next := b.next
@@ -59,9 +62,6 @@ func (st *Stream) replay() {
 	}
 	if eof && st.flags&(ended|finishing) == 0 {
 		st.halfClosed()
-	}
-	if idle {
-		st.call.CompareAndSwap(c, nil) // nobody has its context
 	}
 }
 

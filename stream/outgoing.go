@@ -161,6 +161,8 @@ func (o *outgoing) abandon() {
 // looking at the first buffer: that one is left to it.
 func (c *call) abandon(why *Status) {
 	c.mu.Lock()
+	c.takeBack(false)
+	c.returned = true
 	b := c.takeAll()
 	if b != nil && (c.over == nil || c.over.Code == OK) {
 		c.over = why
