@@ -60,14 +60,24 @@ func (w Window) begins(year int, month time.Month, day int) bool {
 }
 
 // clock is the wall clock's instant at that hour of that day in Zone. What is in
-// a gap of it is next to the gap.
+// a gap of it is the end of the gap.
 func (w Window) clock(year int, month time.Month, day int, at time.Duration) time.Time {
 	zone := w.Zone
 	if zone == nil {
 		zone = time.UTC
 	}
-	hours, rest := at/time.Hour, at%time.Hour
-	return time.Date(year, month, day, int(hours), 0, int(rest/time.Second), int(rest%time.Second), zone)
+	seconds, rest := int(at/time.Second), int(at%time.Second)
+	t := time.Date(year, month, day, 0, 0, seconds, rest, zone)
+	_, offset := t.Zone()
+	asked := time.Date(year, month, day, 0, 0, seconds, rest, time.UTC)
+	start, end := t.ZoneBounds()
+	switch shown := t.Add(time.Duration(offset) * time.Second); { // in a gap package time goes to either side
+	case shown.Before(asked) && !end.IsZero():
+		return end
+	case shown.After(asked) && !start.IsZero():
+		return start
+	}
+	return t
 }
 
 // searched is how many days are looked at for one on which a window begins.

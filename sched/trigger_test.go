@@ -163,6 +163,38 @@ func TestCombinations(t *testing.T) {
 	}
 }
 
+// TestWindowInAGap: what the clock does not show on that day is where it goes on.
+func TestWindowInAGap(t *testing.T) {
+	for _, test := range []struct {
+		zone     string
+		window   Window
+		after    string // there
+		from, to string // the first and the last minute of the next window
+	}{
+		{"America/Sao_Paulo", Window{Days: []time.Weekday{time.Sunday}}, "2018-11-03 12:00", "11-04 01:00 -02:00", "11-04 23:59 -02:00"},
+		{"Europe/Berlin", Window{From: 150 * time.Minute, To: 4 * time.Hour}, "2026-03-28 12:00", "03-29 03:00 +02:00", "03-29 03:59 +02:00"},
+		{"Europe/Berlin", Window{From: 22 * time.Hour, To: 150 * time.Minute}, "2026-03-28 12:00", "03-28 22:00 +01:00", "03-29 01:59 +01:00"},
+		{"Australia/Lord_Howe", Window{From: 135 * time.Minute, To: 3 * time.Hour}, "2026-10-03 12:00", "10-04 02:30 +11:00", "10-04 02:59 +11:00"},
+		{"Antarctica/Troll", Window{From: 2 * time.Hour, To: 4 * time.Hour}, "2026-03-28 12:00", "03-29 03:00 +02:00", "03-29 03:59 +02:00"},
+	} {
+		z := zone(t, test.zone)
+		test.window.Zone = z
+		after, err := time.ParseInLocation("2006-01-02 15:04", test.after, z)
+		if err != nil {
+			t.Fatal(err)
+		}
+		minutes := walk(Within(Every{Period: time.Minute}, test.window), after, after.Add(72*time.Hour), 1<<20)
+		last := 0
+		for last+1 < len(minutes) && minutes[last+1].Sub(minutes[last]) == time.Minute {
+			last++
+		}
+		const layout = "01-02 15:04 -07:00"
+		if from, to := minutes[0].In(z).Format(layout), minutes[last].In(z).Format(layout); from != test.from || to != test.to {
+			t.Errorf("%s, %v to %v: %s to %s, want %s to %s", test.zone, test.window.From, test.window.To, from, to, test.from, test.to)
+		}
+	}
+}
+
 // TestUntilLeavesItsEndOut, for who walks and for who counts.
 func TestUntilLeavesItsEndOut(t *testing.T) {
 	u := Until(Every{Period: time.Hour}, t0.Add(3*time.Hour))
