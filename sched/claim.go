@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/weir-go/weir/timer"
 )
 
 // A grip is the hold of a run on its Key, as the Guard's word of its loss finds
@@ -139,9 +141,9 @@ func (s *Scheduler) end(c claimed) {
 	s.mu.Unlock()
 }
 
-// endLeft ends what runs have left behind that were given up between two tries.
-// Locked, but not while it does.
-func (s *Scheduler) endLeft() {
+// endLeft ends what runs have left behind that were given up between two tries, and
+// returns the present, which was now before. Locked, but not while it does.
+func (s *Scheduler) endLeft(now timer.Time) timer.Time {
 	for len(s.left) > 0 {
 		c := s.left[0]
 		s.left = append(s.left[:0], s.left[1:]...)
@@ -150,5 +152,7 @@ func (s *Scheduler) endLeft() {
 		s.end(c)
 		s.mu.Lock()
 		s.ending--
+		now = s.clock.Now()
 	}
+	return now
 }

@@ -26,16 +26,11 @@ const batch = 512
 // base is what to add to the clock's present to have an Instant.
 type base int64
 
-func (b base) instant(t timer.Time) Instant { return Instant(int64(t) + int64(b)) }
+func (b base) instant(t timer.Time) Instant { return Instant(t.Add(time.Duration(b))) }
 
-// mono is the clock's time of an instant. What was before the clock began is at
-// its beginning.
-func (b base) mono(i Instant) timer.Time {
-	if int64(i) <= int64(b) {
-		return 1
-	}
-	return timer.Time(int64(i) - int64(b))
-}
+// mono is the clock's time of an instant, negative for one from before the clock
+// began.
+func (b base) mono(i Instant) timer.Time { return timer.Time(i).Add(-time.Duration(b)) }
 
 // bases are those of triggers that measure time, which stays what it was when the
 // Scheduler was made, and of those that follow the wall clock.

@@ -78,7 +78,7 @@ func (s *Scheduler) Close(ctx context.Context) error {
 		_ = s.until(ctx, func() bool { return s.open == 0 && s.calm() })
 		s.clear()
 		s.mu.Lock()
-		s.endLeft() // there may be orphans only who could
+		s.endLeft(s.clock.Now()) // there may be orphans only who could
 		s.release()
 		s.wake() // what was due and is not decided yet
 		_ = s.until(context.Background(), s.calm)

@@ -280,7 +280,8 @@ func (s *Scheduler) Add(ctx context.Context, j Job) (*Task, error) {
 
 // resume does with a run that was cut off what its job's Crash says. Locked.
 func (s *Scheduler) resume(t *Task, cut Mark, now timer.Time) {
-	o := occasion{instant: cut.Instant, first: cut.Instant, due: now, decided: now, again: true}
+	due := s.bases.of(t.spec.steady).mono(cut.Instant)
+	o := occasion{instant: cut.Instant, first: cut.Instant, due: due, decided: now, again: true}
 	if t.spec.Crash == RunAgain {
 		if t.spec.Overlap.Policy == SkipRunning {
 			t.flags |= catching // or the one run for all that was missed would be skipped for this one
@@ -323,6 +324,9 @@ func (s *Scheduler) enroll(t *Task) error {
 		return fmt.Errorf("%w: %d tasks", ErrFull, s.tasks)
 	}
 	if name := t.spec.Name; name != "" {
+		if old := s.names[name]; old != nil && old.parent.Err() != nil { // its group is about to be told
+			s.drop(old, ParentEnded, context.Cause(old.parent))
+		}
 		if s.names[name] != nil {
 			return fmt.Errorf("%w: %q", ErrName, name)
 		}

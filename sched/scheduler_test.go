@@ -3,6 +3,7 @@ package sched_test
 import (
 	"context"
 	"errors"
+	"math"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -134,6 +135,32 @@ func TestContextOfARunIsTheParentsOrTheTasks(t *testing.T) {
 	k.fails(<-got, sched.ErrCancelled)
 	k.settle()
 	k.tells("b", "2 cancelled cancelled")
+}
+
+// A name is free as soon as the parent of its task has ended, not when the group
+// has been told.
+func TestNameOfAParentThatHasEnded(t *testing.T) {
+	k := newKit(t, sched.Config{})
+	for range 100 {
+		parent, end := context.WithCancel(t.Context())
+		_, err := k.Add(parent, every("a", nothing))
+		end()
+		k.ok(err)
+	}
+	k.settle()
+	k.until(func(st sched.Stats) bool { return st.Tasks == 0 })
+}
+
+// What is to come in 292 years is not due before, nor when the Scheduler is closed.
+func TestOnceThatDoesNotCome(t *testing.T) {
+	k := newKit(t, sched.Config{})
+	_, err := k.In(t.Context(), math.MaxInt64, nothing)
+	k.ok(err)
+	k.pass(time.Second)
+	k.ok(k.Close(t.Context()))
+	if lines := k.Ledger(sched.Filter{}); len(lines) != 0 {
+		t.Errorf("%+v", lines)
+	}
 }
 
 func TestOnceIsCalledOnceOrNot(t *testing.T) {

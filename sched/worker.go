@@ -105,11 +105,9 @@ func (*kicker) Fire(timer.Time) {}
 func (s *Scheduler) work() {
 	s.mu.Lock()
 	s.coming = false
-	now := s.clock.Now()
-	s.endLeft()
+	now := s.endLeft(s.clock.Now())
 	for r := s.pull(now); r != nil; r = s.pull(now) {
-		now = s.carry(r, now)
-		s.endLeft()
+		now = s.endLeft(s.carry(r, now))
 	}
 	s.workers--
 	s.release()
@@ -171,6 +169,9 @@ func (s *Scheduler) pull(now timer.Time) *run {
 		case r.task.parent.Err() != nil: // who has ended before the group was told
 			s.unqueue(r)
 			s.finish(r, Cancelled, ParentEnded, now)
+		case r.tooLate(now): // the clock comes later: it waited elsewhere, or nobody was awake
+			s.unqueue(r)
+			s.finish(r, Dropped, TooLate, now)
 		case g != nil:
 			g.park(r, now)
 		default:
