@@ -44,6 +44,58 @@ func TestDurableGoesOnWhereItWas(t *testing.T) {
 	}
 }
 
+// A job that has never run is known, too: the process that ends before its first
+// instant does not take it along.
+func TestDurableIsKnownBeforeItsFirstRun(t *testing.T) {
+	state := new(sched.MemoryState)
+	j := sched.Job{Name: "a", Durable: true, Trigger: sched.At(dawn.Add(time.Minute)), Do: nothing}
+	k := newKit(t, sched.Config{State: state})
+	k.add(j)
+	k.ok(k.Close(ended(t)))
+
+	k = newKit(t, sched.Config{State: state})
+	k.clock.Advance(time.Hour)
+	k.add(j)
+	k.clock.Advance(0)
+	k.settle()
+	k.tells("a", "1m0 ran")
+
+	past := sched.Job{Name: "past", Durable: true, Trigger: sched.At(dawn), Do: nothing}
+	if _, err := k.Add(t.Context(), past); !errors.Is(err, sched.ErrTrigger) {
+		t.Error(err)
+	}
+	if m, _ := state.Load(t.Context(), "past"); m.Instant != 0 {
+		t.Errorf("%+v", m)
+	}
+}
+
+// A mark of years ahead comes from a clock that was wrong. The job does not fall
+// silent for so long: its lines say what is the matter.
+func TestDurableAfterAClockThatWasWrong(t *testing.T) {
+	state := new(sched.MemoryState)
+	m, err := state.Note(t.Context(), "a", sched.InstantOf(dawn.AddDate(10, 0, 0)))
+	k := newKit(t, sched.Config{State: state})
+	k.ok(err)
+	j := every("a", nothing)
+	j.Durable = true
+	k.add(j)
+	k.pass(2 * time.Second)
+	k.tells("a", "1 skipped stale, 2 skipped stale")
+	k.ok(k.Close(t.Context()))
+
+	k = newKit(t, sched.Config{State: state})
+	k.clock.Advance(m.Instant.Time().Add(-time.Hour).Sub(dawn)) // set back by an hour: what ran is not run again
+	k.add(j)
+	k.clock.Advance(time.Minute)
+	k.tells("a", "")
+}
+
+func ended(t *testing.T) context.Context {
+	ctx, end := context.WithCancel(t.Context())
+	end()
+	return ctx
+}
+
 func TestDurableThatWasCutOff(t *testing.T) {
 	for _, crash := range []sched.CrashPolicy{sched.LeaveCut, sched.RunAgain} {
 		t.Run(fmt.Sprint(crash), func(t *testing.T) {

@@ -82,8 +82,8 @@ type Job struct {
 	Reentrant bool
 
 	// Durable keeps in Config.State how far the job came: what was due while the
-	// program was not there is missed, not forgotten. Crash says what becomes of
-	// a run that the end of the process cut off.
+	// program was not there is missed, not forgotten, from the first Add on. Crash
+	// says what becomes of a run that the end of the process cut off.
 	Durable bool
 	Crash   CrashPolicy
 

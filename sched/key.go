@@ -3,6 +3,8 @@ package sched
 import (
 	"math"
 	"time"
+
+	"github.com/weir-go/weir/timer"
 )
 
 // An Instant is a due time as it is written down: nanoseconds since 1970 on the
@@ -33,6 +35,9 @@ func (i Instant) Time() time.Time {
 	}
 	return time.Unix(0, int64(i)).UTC()
 }
+
+// add returns the instant d later, or the end of the range.
+func (i Instant) add(d time.Duration) Instant { return Instant(timer.Time(i).Add(d)) }
 
 // String returns it as RFC 3339 with nanoseconds, "none" for 0.
 func (i Instant) String() string {

@@ -96,6 +96,24 @@ func (m *MemoryState) Load(ctx context.Context, job string) (Mark, error) {
 	return Mark{Job: job}, nil
 }
 
+// Note implements State.
+func (m *MemoryState) Note(ctx context.Context, job string, at Instant) (Mark, error) {
+	if err := context.Cause(ctx); err != nil {
+		return Mark{}, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if mark, there := m.marks[job]; there {
+		return mark, nil
+	}
+	mark, err := m.begin(job, at)
+	if err == nil {
+		mark.Ended = true
+		m.marks[job] = mark
+	}
+	return mark, err
+}
+
 // Begin implements State.
 func (m *MemoryState) Begin(ctx context.Context, job string, at Instant) (Mark, error) {
 	if err := context.Cause(ctx); err != nil {
@@ -103,6 +121,11 @@ func (m *MemoryState) Begin(ctx context.Context, job string, at Instant) (Mark, 
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	return m.begin(job, at)
+}
+
+// begin is Begin. Locked.
+func (m *MemoryState) begin(job string, at Instant) (Mark, error) {
 	mark, there := m.marks[job]
 	switch {
 	case at == 0 || there && (at < mark.Instant || at == mark.Instant && mark.Ended):

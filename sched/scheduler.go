@@ -238,7 +238,9 @@ func (s *Scheduler) specify(j Job) (*spec, error) {
 
 // Add has the job run when its trigger says, until the context ends, or Cancel,
 // or Close. The context is the parent of those of its runs. For a job that is
-// Durable it reads the State. Errors: ErrConfig, ErrTrigger, ErrName, ErrFull,
+// Durable it reads the State, and writes to it that the job is there; a mark there of
+// three hours and more ahead comes from a clock that was wrong, and what is due before
+// it is skipped, as Stale, until State.Forget. Errors: ErrConfig, ErrTrigger, ErrName, ErrFull,
 // ErrClosed, the context's, the State's.
 func (s *Scheduler) Add(ctx context.Context, j Job) (*Task, error) {
 	x, err := s.specify(j)
@@ -249,15 +251,8 @@ func (s *Scheduler) Add(ctx context.Context, j Job) (*Task, error) {
 	prev := s.present(x.steady)
 	var cut Mark
 	if j.Durable {
-		mark, err := s.cfg.State.Load(ctx, j.Name)
-		if err != nil {
+		if prev, cut, err = s.far(ctx, x, prev); err != nil {
 			return nil, err
-		}
-		if mark.Instant != 0 {
-			prev = mark.Instant
-			if !mark.Ended {
-				cut = mark
-			}
 		}
 	}
 	next := following(x.Trigger, prev)
@@ -276,6 +271,26 @@ func (s *Scheduler) Add(ctx context.Context, j Job) (*Task, error) {
 	}
 	s.release()
 	return t, nil
+}
+
+// far is how far a durable job came, and its run that was cut off, if there is one.
+// A job that is new is written down at the present: what is due before its first run
+// begins, and finds nobody there, is missed and not forgotten.
+func (s *Scheduler) far(ctx context.Context, x *spec, present Instant) (prev Instant, cut Mark, err error) {
+	mark, err := s.cfg.State.Load(ctx, x.Name)
+	if err == nil && mark.Instant == 0 && following(x.Trigger, present) != 0 {
+		mark, err = s.cfg.State.Note(ctx, x.Name, present)
+	}
+	switch {
+	case err != nil || mark.Instant == 0:
+		return present, cut, err
+	case !mark.Ended:
+		cut = mark
+	}
+	if mark.Instant >= present.add(tooFar) { // of a clock that was wrong: its instants come, and are stale
+		return present, cut, nil
+	}
+	return mark.Instant, cut, nil
 }
 
 // resume does with a run that was cut off what its job's Crash says. Locked.

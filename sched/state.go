@@ -9,11 +9,12 @@ import (
 // later one, or when a Mark is not the newest of its job.
 var ErrStale = errors.New("sched: state is newer")
 
-// A Mark is how far a job came: the last instant whose run was begun.
+// A Mark is how far a job came: the last instant whose run was begun, or, before the
+// first one, when the job was added.
 type Mark struct {
 	Job     string
-	Instant Instant // 0: none yet
-	Fence   uint64  // rises with each Begin of the job, also across Forget
+	Instant Instant // 0: not known
+	Fence   uint64  // rises with each Begin and Note of the job, also across Forget
 	Ended   bool    // the run came to an end, well or not; else it may have been cut off
 }
 
@@ -23,6 +24,7 @@ type Mark struct {
 // What was acknowledged is kept. An error other than ErrStale means that it is not
 // known whether the change was made.
 //
+//	Note ──► on disk: from here on what is due and finds nobody is missed
 //	Load ──► what is due since the mark is missed: the job's Misfire says what now
 //	            a mark that has not Ended: the job's Crash says whether to run again
 //	Begin ──► on disk ──► the body ──► End
@@ -31,6 +33,10 @@ type Mark struct {
 type State interface {
 	// Load returns the mark of a job; one with Instant 0 if there is none.
 	Load(ctx context.Context, job string) (Mark, error)
+
+	// Note writes a mark of a job that has none: at that instant, and ended, as if a
+	// run of it had come to its end then. It returns the mark that there is now.
+	Note(ctx context.Context, job string, at Instant) (Mark, error)
 
 	// Begin writes that the run of this instant is about to begin, and returns
 	// the mark with its fence. The instant is after that of the last mark, or

@@ -104,35 +104,62 @@ func (s *State) Load(ctx context.Context, job string) (m sched.Mark, err error) 
 	return m, err
 }
 
+// Note implements sched.State.
+func (s *State) Note(ctx context.Context, job string, at sched.Instant) (m sched.Mark, err error) {
+	return s.change(ctx, job, func(t *groupcommit.Turn, old sched.Mark) (m sched.Mark, refused, disk error) {
+		if old.Instant != 0 {
+			return old, nil, nil
+		}
+		m, refused, disk = s.begin(t, old, at)
+		if m.Ended = true; refused == nil && disk == nil {
+			disk = write(t, m)
+		}
+		return m, refused, disk
+	})
+}
+
 // Begin implements sched.State. Fences are counted for all jobs of the file
 // together, and so rise for each.
 func (s *State) Begin(ctx context.Context, job string, at sched.Instant) (m sched.Mark, err error) {
+	return s.change(ctx, job, func(t *groupcommit.Turn, old sched.Mark) (m sched.Mark, refused, disk error) {
+		if m, refused, disk = s.begin(t, old, at); refused == nil && disk == nil {
+			disk = write(t, m)
+		}
+		return m, refused, disk
+	})
+}
+
+// change has the writer change what is known about a job.
+func (s *State) change(ctx context.Context, job string, apply func(*groupcommit.Turn, sched.Mark) (m sched.Mark, refused, disk error)) (m sched.Mark, err error) {
 	if len(job) > mostName {
 		return sched.Mark{}, ErrName
 	}
 	err = s.file.Do(ctx, func(t *groupcommit.Turn) (refused, disk error) {
 		old, err := read(t.Tx, job)
-		switch {
-		case err != nil:
-			return err, nil
-		case at == 0, old.Instant != 0 && at < old.Instant, at == old.Instant && old.Ended:
-			return fmt.Errorf("%w: %q has begun %v", sched.ErrStale, job, old.Instant), nil
-		case old.Instant == 0 && t.Full():
-			return fmt.Errorf("%w: %d jobs", ErrFull, s.file.Limit()), nil
-		case old.Instant == 0:
-			t.Records++
-		}
-		fence, err := t.Bucket([]byte(jobsBucket)).NextSequence()
 		if err != nil {
-			return nil, err
+			return err, nil
 		}
-		m = sched.Mark{Job: job, Instant: at, Fence: fence}
-		return nil, write(t, m)
+		m, refused, disk = apply(t, old)
+		return refused, disk
 	})
 	if err != nil {
 		return sched.Mark{}, err // of the writer's m nothing is known
 	}
 	return m, nil
+}
+
+// begin is the mark of a run that may follow old.
+func (s *State) begin(t *groupcommit.Turn, old sched.Mark, at sched.Instant) (m sched.Mark, refused, disk error) {
+	switch {
+	case at == 0, old.Instant != 0 && at < old.Instant, at == old.Instant && old.Ended:
+		return m, fmt.Errorf("%w: %q has begun %v", sched.ErrStale, old.Job, old.Instant), nil
+	case old.Instant == 0 && t.Full():
+		return m, fmt.Errorf("%w: %d jobs", ErrFull, s.file.Limit()), nil
+	case old.Instant == 0:
+		t.Records++
+	}
+	fence, disk := t.Bucket([]byte(jobsBucket)).NextSequence()
+	return sched.Mark{Job: old.Job, Instant: at, Fence: fence}, nil, disk
 }
 
 // End implements sched.State.

@@ -15,6 +15,7 @@ import (
 // time.
 func TestState(t *testing.T, open func(t *testing.T) sched.State) {
 	for name, test := range map[string]func(*testing.T, sched.State){
+		"Note":                  testNote,
 		"BeginAndEnd":           testBegin,
 		"ForgetKeepsTheFence":   testForget,
 		"AsAModel":              testModel,
@@ -29,6 +30,9 @@ func TestState(t *testing.T, open func(t *testing.T) sched.State) {
 // the same t before, closed and opened anew; the first time it is empty.
 func TestKept(t *testing.T, open func(t *testing.T) sched.State) {
 	ctx := t.Context()
+	noted, err := open(t).Note(ctx, "job", at(0))
+	ok(t, err)
+	is(t, open(t), noted)
 	begun, err := open(t).Begin(ctx, "job", at(1))
 	ok(t, err)
 	is(t, open(t), begun)
@@ -110,6 +114,35 @@ func testBegin(t *testing.T, s sched.State) {
 	is(t, s, sched.Mark{Job: "another"})
 	_, err = s.Begin(ctx, "another", -1) // before 1970
 	ok(t, err)
+}
+
+func testNote(t *testing.T, s sched.State) {
+	ctx := t.Context()
+	noted, err := s.Note(ctx, "job", at(3))
+	ok(t, err)
+	if noted.Job != "job" || noted.Instant != at(3) || !noted.Ended {
+		t.Fatalf("%+v", noted)
+	}
+	is(t, s, noted)
+	again, err := s.Note(ctx, "job", at(5))
+	ok(t, err)
+	if again != noted {
+		t.Fatalf("%+v, noted was %+v", again, noted)
+	}
+	is(t, s, noted)
+	_, err = s.Begin(ctx, "job", at(3))
+	stale(t, err)
+	begun, err := s.Begin(ctx, "job", at(4))
+	ok(t, err)
+	if begun.Fence <= noted.Fence {
+		t.Fatalf("fence %d after %d", begun.Fence, noted.Fence)
+	}
+	again, err = s.Note(ctx, "job", at(9))
+	ok(t, err)
+	if again != begun {
+		t.Fatalf("%+v, begun was %+v", again, begun)
+	}
+	is(t, s, begun)
 }
 
 func testForget(t *testing.T, s sched.State) {
@@ -212,6 +245,9 @@ func testStateContext(t *testing.T, s sched.State) {
 	ok(t, err)
 	cancel()
 	if _, err := s.Begin(ctx, "job", at(2)); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	if _, err := s.Note(ctx, "job2", at(2)); !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
 	if err := s.End(ctx, m); !errors.Is(err, context.Canceled) {
