@@ -1,6 +1,8 @@
 package netconn
 
 import (
+	"errors"
+	"fmt"
 	"net"
 	"os"
 	"sync"
@@ -301,12 +303,16 @@ func (l *Listener) File() (*os.File, error) {
 }
 
 // Dups returns duplicates of the descriptors that connections are accepted from,
-// to hand to another process; they are the caller's.
+// to hand to another process; they are the caller's. After Close the error is
+// conn.ErrClosed as well as net.ErrClosed: package restart knows the former.
 func (l *Listener) Dups() ([]int, error) {
 	if l.socket == nil {
 		return nil, l.fail("dup", os.ErrInvalid)
 	}
 	fds, err := l.socket.Dups()
+	if errors.Is(err, conn.ErrClosed) {
+		return nil, fmt.Errorf("%w (%w)", l.fail("dup", err), err)
+	}
 	return fds, l.fail("dup", err)
 }
 

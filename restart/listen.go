@@ -1,6 +1,9 @@
 package restart
 
 import (
+	"fmt"
+	"os"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -116,6 +119,45 @@ func (s *Sockets) Keep(name string, at conn.Addr, l Listener) error {
 	return nil
 }
 
+// Forget takes back what Listen, Open and Keep have noted under a name, whose
+// listener the program closes: a successor is not given it, and the name is free.
+// It is not needed where a listener is only closed, for what is closed is left out
+// anyway, but for a program that opens another one under its name, or many in its
+// time (MaxSockets).
+//
+// The file of a Unix socket that a predecessor has made, and that nobody else
+// removes, Forget removes: so before another listener is opened there. It is left
+// to Close if the predecessor may still serve there.
+//
+// Errors: ErrName when there is none of that name; ErrBusy while a successor is
+// being started, which may have it already, so that Forget is of use when Restart
+// has returned; ErrLeft when a successor has it, ErrClosed after Close.
+func (s *Sockets) Forget(name string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := slices.IndexFunc(s.kept, func(k kept) bool { return k.name == name })
+	switch {
+	case s.closed:
+		return ErrClosed
+	case s.gone:
+		return ErrLeft
+	case i < 0:
+		return ErrName
+	case s.cancel != nil:
+		return ErrBusy
+	}
+	switch file := s.kept[i].file; {
+	case file == "":
+	case s.ready:
+		os.Remove(file)
+	default:
+		s.files = append(s.files, file)
+	}
+	s.kept = slices.Delete(s.kept, i, i+1)
+	delete(s.taken, name)
+	return nil
+}
+
 // isFile reports whether listening there makes a file.
 func isFile(at conn.Addr) bool { return at.IsUnix() && !strings.HasPrefix(at.Path, "@") }
 
@@ -205,7 +247,8 @@ type SyscallConner interface {
 // NetListener is a listener of package net, with what a Listener has.
 type NetListener[L SyscallConner] struct{ L L }
 
-// Dups returns a duplicate of the listener's descriptor.
+// Dups returns a duplicate of the listener's descriptor. conn.ErrClosed after
+// Close.
 func (n NetListener[L]) Dups() ([]int, error) {
 	raw, err := n.L.SyscallConn()
 	if err != nil {
@@ -213,7 +256,7 @@ func (n NetListener[L]) Dups() ([]int, error) {
 	}
 	fd := -1
 	if cerr := raw.Control(func(of uintptr) { fd, err = sock.Dup(int(of)) }); cerr != nil {
-		return nil, cerr
+		return nil, fmt.Errorf("%w: %w", conn.ErrClosed, cerr) // it has no other
 	}
 	if err != nil {
 		return nil, err

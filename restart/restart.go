@@ -93,6 +93,7 @@ type Sockets struct {
 	taken     map[string]bool // by Take and Rest; whether the file is ours
 	parent    *os.File        // to who has started this process, until Ready
 	kept      []kept
+	files     []string // for Close to remove, of kept sockets that were forgotten
 	stats     Stats
 	ready     bool
 	closed    bool
@@ -113,11 +114,13 @@ type kept struct {
 // those of package net.
 type Listener interface {
 	// Dups returns duplicates of its sockets' descriptors, which are the
-	// caller's. It may be called several times.
+	// caller's. It may be called several times. An error that is conn.ErrClosed
+	// says that its owner has closed it: a successor does not get it. Any other
+	// fails the restart.
 	Dups() ([]int, error)
 
 	// Leave says that another process accepts from the sockets now. It must
-	// not wait for anything.
+	// not wait for anything, and does nothing to one that is closed.
 	Leave()
 }
 
@@ -192,8 +195,11 @@ func (s *Sockets) Close() error {
 	}
 	if s.ready && !s.gone {
 		for _, k := range s.kept {
-			if k.file != "" {
-				os.Remove(k.file)
+			s.files = append(s.files, k.file)
+		}
+		for _, file := range s.files {
+			if file != "" {
+				os.Remove(file)
 			}
 		}
 	}

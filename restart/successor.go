@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/weir-go/weir/conn"
 	"github.com/weir-go/weir/internal/sock"
 )
 
@@ -190,6 +191,9 @@ func (s *Sockets) will() (w will, fds []int, err error) {
 	w = will{token: rand.Text(), generation: s.stats.Generation + 1}
 	for _, k := range s.kept {
 		more, err := k.l.Dups()
+		if errors.Is(err, conn.ErrClosed) {
+			continue // its owner serves there no more: a successor that does listens anew
+		}
 		if err != nil {
 			return w, fds, fmt.Errorf("restart: %s: %w", k.name, err)
 		}
