@@ -180,7 +180,8 @@ func TestHeldByWhoLeaves(t *testing.T) {
 // What a goroutine has received stays as it is when the method returns before that
 // goroutine has read it, whether it was compressed or not.
 func TestMessageOutlivesTheMethod(t *testing.T) {
-	for _, encoding := range []string{"identity", "gzip"} {
+	for i, encoding := range []string{"identity", "gzip", "identity", "gzip"} {
+		detaches := i > 1
 		got := make(chan []byte, 1)
 		p := newPeer(t, Config{}, goes("/g/Go", func(st *Stream) error {
 			received := make(chan struct{})
@@ -193,6 +194,9 @@ func TestMessageOutlivesTheMethod(t *testing.T) {
 				got <- m
 			}()
 			<-received
+			if detaches {
+				return st.Detach(&notes{})
+			}
 			return nil
 		}))
 		p.greet()
@@ -205,7 +209,8 @@ func TestMessageOutlivesTheMethod(t *testing.T) {
 		id, g := p.open("/g/Go", false, "grpc-encoding", encoding), newGathered()
 		p.data(id, append(h2.AppendPrefix(nil, compressed, len(sent)), sent...), false)
 		m := <-got
-		p.await("the end", func() bool { return g.from(p).ended[id] })
+		st := p.s.core.Find(id)
+		p.await("the end", func() bool { return g.from(p).ended[id] || st != nil && st.Owner.flags&detached != 0 })
 		for n := 16; n < 1024; n++ { // whoever gets the storage next writes into it
 			b := storage(n)
 			for i := range b {
@@ -213,7 +218,7 @@ func TestMessageOutlivesTheMethod(t *testing.T) {
 			}
 		}
 		if string(m) != want {
-			t.Errorf("%s: the message has become %q", encoding, m)
+			t.Errorf("%s, detached %v: the message has become %q", encoding, detaches, m)
 		}
 	}
 }

@@ -51,13 +51,13 @@ func (st *Stream) replay() {
 	}
 	c.mu.Unlock()
 	for b != nil {
-		next := b.next
+		next, read := b.next, b.at > 0
 		for m, compressed, ok := b.nextMessage(); ok; m, compressed, ok = b.nextMessage() {
 			if st.flags&(ended|finishing) == 0 {
 				st.deliver(m, compressed, false)
 			}
 		}
-		st.freeInbound(b)
+		st.letGo(b, read)
 		b = next
 	}
 	if eof && st.flags&(ended|finishing) == 0 {

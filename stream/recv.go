@@ -84,14 +84,20 @@ func (c *call) drop() {
 	c.mu.Unlock()
 	for b != nil {
 		next := b.next
-		if b.at > 0 && !c.st.method.Await {
-			// A goroutine that has outlived its method may be reading it.
-			c.st.sess.releaseIn(cap(b.b))
-		} else {
-			c.st.freeInbound(b)
-		}
+		c.st.letGo(b, b.at > 0)
 		b = next
 	}
+}
+
+// letGo gives a buffer of the inbound queue back, of which something was received
+// (read). A goroutine that outlives its method may still be looking at that; methods
+// with Await, which have one request, have no such goroutines.
+func (st *Stream) letGo(b *Buffer, read bool) {
+	if read && !st.method.Await {
+		st.sess.releaseIn(cap(b.b))
+		return
+	}
+	st.freeInbound(b)
 }
 
 // Recv waits for the next message. It is valid until the next Recv; with Await it

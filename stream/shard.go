@@ -24,6 +24,7 @@ type shard struct {
 	topic *Topic
 	index int    // of the loop
 	again func() // run, made once
+	lost  func() // for when the loop has ended; likewise
 
 	// Owned by the loop.
 	log       history

@@ -133,7 +133,7 @@ func (t *Topic) shardOf(loop int) (*shard, error) {
 	}
 	s := &shard{topic: t, index: loop, log: t.log.clone(), taken: t.log.head,
 		byBurst: make(map[burst]*group), soonest: never64, oldest: never64}
-	s.again = s.run
+	s.again, s.lost = s.run, func() { t.lose(s) }
 	t.shards = append(t.shards, s)
 	return s, nil
 }
@@ -147,18 +147,26 @@ func (t *Topic) groupOf(sub *Subscription) *group {
 
 // retire lets go of a shard without subscribers. Called on its loop.
 func (t *Topic) retire(s *shard) {
-	t.mu.Lock()
-	if i := slices.Index(t.shards, s); i >= 0 {
-		t.shards = slices.Delete(t.shards, i, i+1)
-		t.tally.count(&s.tally)
-	}
-	t.letGo()
-	t.hasRoom()
-	t.mu.Unlock()
+	t.lose(s)
 	s.log.clear()
 	if s.keyed != nil {
 		s.keyed.clear()
 	}
+}
+
+// lose lets go of a shard that takes nothing any more. One whose loop has ended
+// would keep the topic full, and who waits for room waiting.
+func (t *Topic) lose(s *shard) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if i := slices.Index(t.shards, s); i >= 0 {
+		t.shards = slices.Delete(t.shards, i, i+1)
+		s.mu.Lock()
+		t.tally.count(&s.tally)
+		s.mu.Unlock()
+	}
+	t.letGo()
+	t.hasRoom()
 }
 
 // letGo empties the log of a closed topic that nobody follows. mu is held.

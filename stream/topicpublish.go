@@ -109,21 +109,28 @@ func (t *Topic) hasRoom() {
 }
 
 // wake posts a shard's run.
-func (t *Topic) wake(s *shard) { t.post(s.index, s.again) }
+func (t *Topic) wake(s *shard) { t.postOr(s.index, s.again, s.lost) }
 
 // post runs f on a loop. A loop that is too busy for it is asked again: the
 // topic has at most one run on its way to each loop, and for each subscription
 // its coming and going.
 // ErrClosed when the loop has ended.
-func (t *Topic) post(loop int, f func()) error {
+func (t *Topic) post(loop int, f func()) error { return t.postOr(loop, f, nil) }
+
+// postOr is post, and calls gone, if there is one, where the loop has ended: also if
+// it was too busy before.
+func (t *Topic) postOr(loop int, f, gone func()) error {
 	err := t.host.Post(loop, f)
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, conn.ErrBusy):
 		t.postBusy.Add(1)
-		time.AfterFunc(retryPost, func() { t.post(loop, f) })
+		time.AfterFunc(retryPost, func() { t.postOr(loop, f, gone) })
 		return nil
+	}
+	if gone != nil {
+		gone()
 	}
 	return ErrClosed
 }
