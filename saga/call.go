@@ -128,6 +128,7 @@ func (w *walk) attempt(i int) *Attempt {
 func (w *walk) action(i int) func(context.Context) ([]byte, error) {
 	step, key, at := &w.plan.steps[i], w.key(i, doing), w.attempt(i)
 	policy, r := w.policy(step.Do.Unknown), w.r
+	behind := w.plan.pivot >= 0 && i > w.plan.pivot
 	return func(ctx context.Context) ([]byte, error) {
 		reply, err := r.cfg.Idem.Do(ctx, key, at.Input, policy, func(ctx context.Context, a *idem.Attempt) ([]byte, error) {
 			at.Idem = a
@@ -135,6 +136,9 @@ func (w *walk) action(i int) func(context.Context) ([]byte, error) {
 			if err != nil && a.Taken && step.Do.Unknown.how == redo {
 				// It says that this call had no effect. The one before may have.
 				return nil, fmt.Errorf("after a call that may have had its effect: %s", err)
+			}
+			if behind {
+				err = unrejected(err)
 			}
 			if len(result) > r.cfg.MaxResult {
 				r.count.omitted.Add(1)
@@ -169,17 +173,22 @@ func (w *walk) compensation(i int) func(context.Context) ([]byte, error) {
 		_, err := r.cfg.Idem.Do(ctx, key, at.Input, policy, func(ctx context.Context, a *idem.Attempt) ([]byte, error) {
 			at.Idem = a
 			_, err := step.Undo.Run(ctx, at)
-			var final *idem.Failure
-			if errors.As(err, &final) { // a compensation cannot be rejected
-				return nil, idem.Transient(errors.New(final.Reason))
-			}
-			return nil, err
+			return nil, unrejected(err)
 		})
 		if errors.Is(err, idem.ErrNotKept) {
 			err = nil
 		}
 		return nil, err
 	}
+}
+
+// unrejected is the error of a call that cannot be rejected for good, because there
+// is no way but on: a rejection is the answer of now, and not kept.
+func unrejected(err error) error {
+	if final := (*idem.Failure)(nil); errors.As(err, &final) {
+		return idem.Transient(errors.New(final.Reason))
+	}
+	return err
 }
 
 // withdrawal returns a call that sees to it that a step's action is not run any

@@ -30,8 +30,9 @@ type Step struct {
 	Undo Call // its compensation. Run nil: there is nothing to undo
 
 	// Pivot: once this step may have run there is no way back. A step that is
-	// not confirmed from here on is tried again, and when that does not help
-	// the saga is stuck. One step at most is a pivot.
+	// not confirmed from here on is tried again, one behind it even when it is
+	// rejected, and when that does not help the saga is stuck. One step at most
+	// is a pivot.
 	Pivot bool
 }
 

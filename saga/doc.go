@@ -55,9 +55,9 @@
 // is empty and the ended key its tombstone. An action that is still under way,
 // even though its time is up, is waited for.
 //
-// A compensation cannot be rejected. It is tried again and again, with growing
-// pauses, and then the saga is stuck, for a person to Resume, or to see to the
-// step and Skip it.
+// A compensation cannot be rejected, nor can a step behind the pivot: what it says
+// holds for this try. It is tried again and again, with growing pauses, and then the
+// saga is stuck, for a person to Resume, or to see to the step and Skip it.
 //
 // # Keys
 //

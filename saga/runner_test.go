@@ -259,7 +259,7 @@ func TestPivot(t *testing.T) {
 	}{
 		"rejected":       {fail(&idem.Failure{Reason: "no"}), nil, saga.Compensated, "a.do p.do a.undo"},
 		"unknown":        {fail(errAny), nil, saga.Stuck, "a.do p.do p.do"},
-		"rejected after": {nil, fail(&idem.Failure{Reason: "no"}), saga.Stuck, "a.do p.do z.do"},
+		"rejected after": {nil, fail(&idem.Failure{Reason: "no"}), saga.Stuck, "a.do p.do z.do z.do"},
 		"unknown after":  {nil, fail(errAny), saga.Stuck, "a.do p.do z.do z.do"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -284,6 +284,30 @@ func TestPivot(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestRejectedBehindThePivot: a person sees to what the step was rejected for, and
+// resumes.
+func TestRejectedBehindThePivot(t *testing.T) {
+	b := newBench(t)
+	moved := false
+	p := b.step("p", nil, nil)
+	p.Pivot = true
+	r := b.runner(saga.Config{}, p, b.step("ship", func(context.Context, *saga.Attempt) ([]byte, error) {
+		if !moved {
+			return nil, &idem.Failure{Reason: "no such address"}
+		}
+		return nil, nil
+	}, nil))
+	o, err := r.Run(t.Context(), "d", "x", nil)
+	ended(t, o, err, saga.Stuck)
+	if !strings.Contains(o.Reason, "no such address") {
+		t.Errorf("%q", o.Reason)
+	}
+	moved = true
+	o, err = r.Resume(t.Context(), "x")
+	ended(t, o, err, saga.Succeeded)
+	b.want("p.do ship.do ship.do ship.do")
 }
 
 // TestCallerLeaves: in front of the pivot that is an abort, behind it nothing.
