@@ -16,7 +16,7 @@ import (
 )
 
 // longest bounds waits that end at once unless something is broken.
-const longest = 10 * time.Second
+const longest = 30 * time.Second
 
 // couple is a Server and a Client of it over loopback. At the end of the test
 // nothing of either may be left.

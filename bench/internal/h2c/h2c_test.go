@@ -61,7 +61,7 @@ var (
 	answer = stream.Method{Unary: func(_ *stream.Stream, m []byte) ([]byte, error) { return m, nil }}
 )
 
-const patience = 20 * time.Second
+const patience = 30 * time.Second
 
 func within(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)

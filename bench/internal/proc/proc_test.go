@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 func start(t *testing.T, core int, command ...string) *Proc {
 	t.Helper()
