@@ -26,7 +26,10 @@ package health
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/weir-go/weir/bounds"
@@ -43,6 +46,9 @@ const (
 	Draining // it will end
 	Left     // it will end, and another one serves in its place
 )
+
+// States is how many there are.
+const States = int(Left) + 1
 
 // String returns the name in lower case.
 func (s State) String() string {
@@ -92,14 +98,38 @@ var ErrWatchers = errors.New("health: too many watchers")
 type Health struct {
 	cfg Config
 
+	seen    atomic.Uint32 // the State that Status has returned last
+	entered [States]atomic.Uint64
+
 	mu       sync.Mutex
 	phase    State // Starting, Serving, Draining or Left
 	reason   string
 	watchers map[*func()]struct{}
+	refused  uint64
 	looking  chan struct{} // closed to end the goroutine that looks; nil: there is none
 
-	telling sync.Mutex // one after the other
-	told    State
+	// Who finds telling set leaves it to that one to tell once more.
+	telling, more bool
+	told          State // of whoever has set telling
+}
+
+// Stats counts what has happened. What comes and goes while nobody asks for the
+// Status, nor watches, is in none.
+type Stats struct {
+	Watchers int            // now
+	Refused  uint64         // times that Watch answered ErrWatchers
+	Entered  [States]uint64 // times that the Status was found in a State and had been in another one before
+}
+
+// Stats returns the counts.
+func (h *Health) Stats() Stats {
+	h.mu.Lock()
+	s := Stats{Watchers: len(h.watchers), Refused: h.refused}
+	h.mu.Unlock()
+	for i := range s.Entered {
+		s.Entered[i] = h.entered[i].Load()
+	}
+	return s
 }
 
 // New makes a Health that is Starting.
@@ -113,7 +143,9 @@ func New(cfg Config) *Health {
 	return &Health{cfg: cfg, watchers: make(map[*func()]struct{})}
 }
 
-// Serve says that all has been started. After Drain and Leave it does nothing.
+// Serve says that all has been started. After Drain and Leave it does nothing. It
+// returns, as these do, when watchers have been told, unless they are being told
+// already: see Watch.
 func (h *Health) Serve() { h.move(Serving, "") }
 
 // Drain says that the process will end, and why. After Leave it does nothing.
@@ -137,6 +169,14 @@ const again = 5 * time.Second
 
 // Status returns how the process is now.
 func (h *Health) Status() Status {
+	s := h.status()
+	if State(h.seen.Swap(uint32(s.State))) != s.State {
+		h.entered[s.State].Add(1)
+	}
+	return s
+}
+
+func (h *Health) status() Status {
 	h.mu.Lock()
 	s := Status{State: h.phase, Reason: h.reason}
 	h.mu.Unlock()
@@ -173,10 +213,19 @@ func (h *Health) Alive() error {
 // Watch has changed called after the State has changed, until stop is called, which
 // may be while it is under way. It is called on goroutines of others, one call at a
 // time for all watchers: it must not block. ErrWatchers when there are too many.
+//
+// All of Health's methods may be called from within it. What a call from within
+// changes (Serve, Drain, Leave) is so when that returns, and Status says it, also to
+// the watchers whose turn has not come yet; when all have had it, all are called once
+// more. So a watcher sees states in the order in which they came, and each is called
+// after the last; it may see one twice, and one that did not last it does not see.
+// The same holds for what others change meanwhile: their calls do not wait for
+// watchers that are being told.
 func (h *Health) Watch(changed func()) (stop func(), err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if len(h.watchers) >= h.cfg.Watchers {
+		h.refused++
 		return nil, ErrWatchers
 	}
 	h.watchers[&changed] = struct{}{}
@@ -209,22 +258,54 @@ func (h *Health) look(end chan struct{}) {
 	}
 }
 
-// tell calls the watchers if there is something new.
+// tell calls the watchers if there is something new, or leaves it to who does so
+// already, who may be the caller's caller.
 func (h *Health) tell() {
-	h.telling.Lock()
-	defer h.telling.Unlock()
-	now := h.Status().State
-	if now == h.told {
+	h.mu.Lock()
+	h.more = h.telling
+	h.telling = true
+	busy := h.more
+	h.mu.Unlock()
+	if busy {
 		return
 	}
-	h.told = now
-	h.mu.Lock()
-	all := make([]*func(), 0, len(h.watchers))
-	for w := range h.watchers {
-		all = append(all, w)
+	ended := false
+	defer func() {
+		if !ended { // a watcher has panicked: the next one to tell begins anew
+			h.mu.Lock()
+			h.telling = false
+			h.mu.Unlock()
+		}
+	}()
+	for more := true; more; more = h.next() {
+		if now := h.Status().State; now != h.told {
+			h.told = now
+			h.tellAll()
+		}
 	}
+	ended = true
+}
+
+// next reports whether there is to be told more, and ends the telling otherwise.
+func (h *Health) next() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	more := h.more
+	h.telling, h.more = more, false
+	return more
+}
+
+// tellAll calls the watchers there are, but for those whose stop was called since.
+func (h *Health) tellAll() {
+	h.mu.Lock()
+	all := slices.Collect(maps.Keys(h.watchers))
 	h.mu.Unlock()
 	for _, w := range all {
-		(*w)()
+		h.mu.Lock()
+		_, there := h.watchers[w]
+		h.mu.Unlock()
+		if there {
+			(*w)()
+		}
 	}
 }

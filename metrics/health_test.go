@@ -22,6 +22,7 @@ type (
 )
 
 func (f fixedHealth) Status() health.Status   { return health.Status{State: health.State(f)} }
+func (fixedHealth) Stats() health.Stats       { return health.Stats{} }
 func (f *fixedWatch) Stats() healthgrpc.Stats { return healthgrpc.Stats(*f) }
 
 // In each state its figure is 1, and only that; and there is a figure for each
@@ -55,8 +56,29 @@ func TestScrapeOfHealth(t *testing.T) {
 	is(health.Shedding, 1)
 	verdict.State = bounds.Critical
 	is(health.Full, 0)
+	verdict.State = bounds.Normal
+	is(health.Serving, 1)
 	h.Drain("it ends")
 	is(health.Draining, 0)
+
+	_, err := h.Watch(func() {})
+	require.NoError(t, err)
+	verdict.State = bounds.Shed // which it does not say any more
+	page := scrape(t, c)
+	for state, n := range map[string]int{"starting": 0, "serving": 2, "shedding": 1, "full": 1, "draining": 1, "left": 0} {
+		require.Contains(t, page, fmt.Sprintf("weir_health_entered_total{state=\"%s\"} %d\n", state, n))
+	}
+	require.Contains(t, page, "weir_health_watchers 1\n")
+	require.Contains(t, page, "weir_health_watchers_refused_total 0\n")
+}
+
+// refusing is a HealthSource with figures that a short test does not come to.
+type refusing struct{ fixedHealth }
+
+func (refusing) Stats() health.Stats { return health.Stats{Watchers: 101, Refused: 102} }
+
+func TestEveryFigureOfHealthIsShown(t *testing.T) {
+	requireShown(t, scrape(t, NewHealth(refusing{})), []string{"Watchers", "Refused"}, 101)
 }
 
 func TestEveryFigureOfHealthGRPCIsShown(t *testing.T) {
