@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -17,7 +18,7 @@ import (
 )
 
 // When everybody has been refused, the kernel has descriptors left for what nobody
-// asks for: a log that is opened anew, a name that is looked up; and the admin is
+// asks for: logs that are opened anew, a name that is looked up; and the admin is
 // still let in.
 func TestReserveIsEnough(t *testing.T) {
 	asked := answerNames(t)
@@ -34,11 +35,19 @@ func TestReserveIsEnough(t *testing.T) {
 	await.Until(t, "the kernel was asked", func() bool { return b.Stats().Untracked > 0 })
 	fill(t, b)
 
-	log, err := os.OpenFile(filepath.Join(t.TempDir(), "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		t.Errorf("the log: %v", err)
+	var logs []*os.File // all at once, which is half of the reserve
+	defer func() {
+		for _, log := range logs {
+			log.Close()
+		}
+	}()
+	for dir := t.TempDir(); len(logs) < 8; {
+		log, err := os.OpenFile(filepath.Join(dir, strconv.Itoa(len(logs))), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		if err != nil {
+			t.Fatalf("a log: %v", err)
+		}
+		logs = append(logs, log)
 	}
-	defer log.Close()
 	var e *net.DNSError
 	names := net.Resolver{PreferGo: true, Dial: asked.dial}
 	if _, err := names.LookupHost(t.Context(), "weir.test"); !errors.As(err, &e) || !e.IsNotFound || asked.n.Load() == 0 {
