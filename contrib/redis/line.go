@@ -97,7 +97,7 @@ func (s *shared) open(ctx context.Context, l *line) (*session, error) {
 		c.Close()
 		return nil, err
 	}
-	at := &session{conn: c.Blocking().Conn(), gone: l.gone}
+	at := &session{conn: c.Blocking().Conn(), gone: l.gone, silence: s.silence}
 	ready := make(chan struct{})
 	if err := errors.Join(c.Callback(at), at.conn.Post(func(*conn.Conn) { close(ready) })); err != nil {
 		at.conn.CloseWith(err)

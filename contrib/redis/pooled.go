@@ -112,13 +112,25 @@ func moved(err error) bool {
 	return says(err, "MOVED") || says(err, "ASK")
 }
 
-// says reports whether err is one that a server has sent, and begins with that.
+// says reports whether err is one that a server has sent, and begins with that. What
+// a command in a script was refused for Redis tells as such from version 7 on; before,
+// it is in an error about the script: "ERR Error running script (call to f_...):
+// @user_script:4: @user_script: 4: -READONLY You can't ...".
 func says(err error, prefix string) bool {
 	if err == nil {
 		return false
 	}
 	var sent goredis.Error
-	return errors.As(err, &sent) && strings.HasPrefix(sent.Error(), prefix)
+	if !errors.As(err, &sent) {
+		return false
+	}
+	text := sent.Error()
+	if strings.HasPrefix(text, "ERR Error running script") {
+		if _, inside, found := strings.Cut(text, ": -"); found {
+			text = inside
+		}
+	}
+	return strings.HasPrefix(text, prefix)
 }
 
 // refusals are the errors of a server that sending again does not help. The

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/weir-go/weir/conn"
 )
@@ -15,6 +16,11 @@ const (
 	highWater = 8 << 20  // bytes on their way out
 	together  = 3        // calls in flight from which on the loop gathers what is sent
 )
+
+// silence is how long nothing has been heard from a server that is asked until it
+// counts as dead. Less, and one caller with little time takes the answers away from
+// all others of a server that is slow.
+const silence = 250 * time.Millisecond
 
 var (
 	errCrowded = errors.New("redis: too many calls wait for their replies")
@@ -60,11 +66,12 @@ func (k *call) free() {
 //	caller  ◄─ done ◄─┘ first in the queue, or nobody's: its caller has left
 //
 // A caller whose time is up leaves its place in the queue behind, and its reply
-// reaches nobody. If nothing was heard since it asked, the connection is taken
-// for dead, and closed.
+// reaches nobody. If nothing was heard since it asked, nor for a while, the
+// connection is taken for dead, and closed.
 type session struct {
-	conn *conn.Conn
-	gone func(*session) // told when it has ended
+	conn    *conn.Conn
+	gone    func(*session) // told when it has ended
+	silence time.Duration
 
 	// Owned by the loop.
 	part []byte // a reply that is longer than what a loop lets wait
@@ -72,8 +79,9 @@ type session struct {
 	mu    sync.Mutex
 	queue []*call // from head on
 	head  int
-	heard uint64 // times that something came
-	err   error  // why it ended
+	heard uint64    // times that something came
+	since time.Time // when that was last, or when the first of those was asked who wait
+	err   error     // why it ended
 }
 
 // send asks. An error means that nothing was sent.
@@ -93,6 +101,9 @@ func (s *session) send(k *call) error {
 	}
 	s.queue = append(s.queue, k)
 	k.heard = s.heard
+	if waiting == 0 {
+		s.since = time.Now()
+	}
 	write := s.conn.Write
 	if waiting+1 >= together {
 		write = s.conn.Append
@@ -128,7 +139,7 @@ func (s *session) leave(ctx context.Context, k *call) bool {
 	if !answered {
 		k.left = true
 	}
-	silent := s.heard == k.heard
+	silent := s.heard == k.heard && time.Since(s.since) >= s.silence
 	s.mu.Unlock()
 	if !answered && silent && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		s.end(errSilent)
@@ -161,6 +172,7 @@ func (s *session) Data(c *conn.Conn) error {
 	}
 	s.mu.Lock()
 	s.heard++
+	s.since = time.Now()
 	s.mu.Unlock()
 	used := 0
 	for used < len(p) {

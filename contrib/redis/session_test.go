@@ -172,24 +172,6 @@ func TestCallerLeaves(t *testing.T) {
 	p.gets(third, "third")
 }
 
-// TestSilence: a connection on which nothing comes is given up with the first
-// caller whose time is up, for all of them, and the next one gets another.
-func TestSilence(t *testing.T) {
-	p, s := startPuppet(t, Config{})
-	patient := askFor(t.Context(), s, "patient")
-	p.accept()
-	p.hear("patient")
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer cancel()
-	p.fails(askFor(ctx, s, "hasty"), context.DeadlineExceeded)
-	p.fails(patient, errSilent)
-	next := askFor(t.Context(), s, "next")
-	p.accept()
-	p.hear("next")
-	p.say("+next\r\n")
-	p.gets(next, "next")
-}
-
 // timeUp is a context whose time is up when the test says so.
 type timeUp struct {
 	context.Context
@@ -295,22 +277,6 @@ func TestGreeting(t *testing.T) {
 	p.hear("wrong")
 	p.say("-WRONGPASS invalid\r\n")
 	p.fails(got, serverError("WRONGPASS invalid"))
-}
-
-// TestReadOnlyServer: one that takes no writes any more is asked over a new
-// connection, for behind its address there may be another.
-func TestReadOnlyServer(t *testing.T) {
-	p, s := startPuppet(t, Config{})
-	one := askFor(t.Context(), s, "one")
-	p.accept()
-	p.hear("one")
-	p.say("-READONLY no\r\n")
-	p.fails(one, serverError("READONLY no"))
-	two := askFor(t.Context(), s, "two")
-	p.accept()
-	p.hear("two")
-	p.say("+two\r\n")
-	p.gets(two, "two")
 }
 
 // TestClosedStore: who waits is told, and who comes later.

@@ -20,14 +20,16 @@ type shared struct {
 	hello []byte // AUTH and SELECT
 	words int    // of them, how many are answered
 	lines []*line
-	next  atomic.Uint32
+
+	silence time.Duration
+	next    atomic.Uint32
 
 	life context.Context // ended by close
 	end  context.CancelFunc
 }
 
 func newShared(cfg Config) *shared {
-	s := &shared{cfg: cfg, lines: make([]*line, or(cfg.PoolSize, 1))}
+	s := &shared{cfg: cfg, lines: make([]*line, or(cfg.PoolSize, 1)), silence: silence}
 	for i := range s.lines {
 		s.lines[i] = &line{}
 	}
