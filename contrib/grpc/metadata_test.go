@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/weir-go/weir/contrib/grpc"
+	"github.com/weir-go/weir/stream"
 )
 
 // What grpc-go sends and takes costs no call here: blanks around a value, such as
@@ -48,6 +49,49 @@ func TestMetadataOfOthers(t *testing.T) {
 		got, b := strings.Join(tr.Get("got"), ","), strings.Join(tr.Get("b"), ",")
 		if got != "b||c" || strings.Trim(b, " ") != "c" {
 			t.Errorf("%s: the server has seen %q, its trailer is %q", c.name, got, b)
+		}
+	}
+}
+
+// Metadata up to the limit goes through, also where it takes many frames; what is
+// above it costs the call and not the connection.
+func TestMetadataLimits(t *testing.T) {
+	svc := &service{unary: func(ctx context.Context, _ *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+		md, _ := metadata.FromIncomingContext(ctx)
+		stock.SetHeader(ctx, metadata.Pairs("h", md["k"][0]))
+		stock.SetTrailer(ctx, metadata.Pairs("t", md["k"][0]))
+		return &testpb.SimpleResponse{}, nil
+	}}
+	const large = 1 << 20
+	for _, c := range []struct {
+		limit, size int
+		code        codes.Code
+	}{
+		{0, 15 << 10, codes.OK},
+		{0, 17 << 10, codes.Internal}, // clients know the limit
+		{large, 900 << 10, codes.OK},
+		{large, large, codes.Internal},
+	} {
+		_, _, own := serve(t, grpc.Config{Config: stream.Config{MaxHeaderList: c.limit}}, svc.register)
+		value := strings.Repeat("v", c.size)
+		ours := newClient(t, own, grpc.ClientConfig{ClientConfig: stream.ClientConfig{Config: stream.Config{MaxHeaderList: large}}})
+		for name, cc := range map[string]stock.ClientConnInterface{"grpc-go's client": dial(t, own), "our client": ours} {
+			for _, want := range []struct {
+				value string
+				code  codes.Code
+			}{{"short", codes.OK}, {value, c.code}, {"short", codes.OK}} {
+				var h, tr metadata.MD
+				_, err := testgrpc.NewTestServiceClient(cc).UnaryCall(metadata.AppendToOutgoingContext(within(t), "k", want.value),
+					&testpb.SimpleRequest{}, stock.Header(&h), stock.Trailer(&tr))
+				if status.Code(err) != want.code {
+					t.Errorf("%s, %d of %d bytes: %v", name, len(want.value), c.limit, err)
+				} else if err == nil && (h["h"][0] != want.value || tr["t"][0] != want.value) {
+					t.Errorf("%s, %d of %d bytes: not what was sent has come back", name, len(want.value), c.limit)
+				}
+			}
+		}
+		if n := ours.Core().Stats().Connected; n != 1 {
+			t.Errorf("%d connections for a call after the other", n)
 		}
 	}
 }

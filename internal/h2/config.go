@@ -10,7 +10,7 @@ type Config struct {
 	MaxFrame         uint32 // bytes of a frame's payload. 0: 16384. Above: FRAME_SIZE_ERROR
 	MaxHeaderList    uint32 // of one header list, as section 6.5.2 counts. 0: 16 KiB. Above: Block.TooLarge
 	MaxHeaderBlock   int    // encoded bytes of one block with its CONTINUATION frames. 0: 4 x MaxHeaderList. Above: ENHANCE_YOUR_CALM
-	MaxContinuations int    // CONTINUATION frames of one block. 0: 16. Above: ENHANCE_YOUR_CALM
+	MaxContinuations int    // CONTINUATION frames of one block. 0: 16, or twice those that MaxHeaderBlock needs if that is more. Above: ENHANCE_YOUR_CALM
 	HeaderTable      uint32 // bytes of the HPACK table the peer may use. 0: 4096
 	MaxStreams       uint32 // of the peer, until Core.Release. 0: 1000. Above: REFUSED_STREAM
 	StreamWindow     int32  // bytes a stream may send unasked. 0: 65535
@@ -41,7 +41,7 @@ func NewLimits(cfg Config) *Limits {
 	l.MaxFrame = min(max(l.MaxFrame, MinMaxFrame), MaxMaxFrame)
 	fill(&l.MaxHeaderList, 16<<10)
 	fill(&l.MaxHeaderBlock, 4*int(l.MaxHeaderList))
-	fill(&l.MaxContinuations, 16)
+	fill(&l.MaxContinuations, max(16, 2*(l.MaxHeaderBlock/MinMaxFrame)))
 	fill(&l.HeaderTable, 4096)
 	fill(&l.MaxStreams, 1000)
 	fill(&l.StreamWindow, InitialWindow)

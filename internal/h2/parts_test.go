@@ -127,6 +127,9 @@ func TestLimits(t *testing.T) {
 	if l.MaxFrame != 16384 || l.ConnWindow != 65535 || l.StreamWindow != 1 || l.resets != (Rate{200, 100}.spacing(0, 0)) {
 		t.Errorf("%+v", l.Config)
 	}
+	if l = NewLimits(Config{MaxHeaderList: 1 << 20}); l.MaxHeaderBlock != 4<<20 || l.MaxContinuations != 512 {
+		t.Errorf("%d bytes of a block in %d frames", l.MaxHeaderBlock, l.MaxContinuations)
+	}
 	if l = NewLimits(Config{MaxFrame: 1 << 30}); l.MaxFrame != MaxMaxFrame {
 		t.Errorf("MaxFrame %d", l.MaxFrame)
 	}
