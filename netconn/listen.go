@@ -244,7 +244,8 @@ func (l *Listener) Close() error {
 
 // leftPatience is how long what has come to a listener that has left may wait for
 // Accept after Close: a server that ends in order does not stop accepting before.
-const leftPatience = 5 * time.Second
+// A variable for tests, which may be slow.
+var leftPatience = 5 * time.Second
 
 // closeLeft is Close after Leave.
 func (l *Listener) closeLeft() error {

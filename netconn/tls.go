@@ -33,9 +33,12 @@ type TLSListener struct {
 	ready chan *tls.Conn
 	slots chan struct{}
 
-	life   context.Context // ends the handshakes, and the wait for Accept
-	end    context.CancelFunc
-	shakes sync.WaitGroup
+	life     context.Context // ends the handshakes, and the wait for Accept
+	end      context.CancelFunc
+	shakes   sync.WaitGroup
+	patience time.Duration // leftPatience
+	leaving  chan struct{} // closed by Close after Leave
+	leave    sync.Once
 
 	done         chan struct{} // closed when all goroutines have ended
 	err          error         // why; set before
@@ -52,7 +55,7 @@ func (cfg TLSConfig) Listen(under *Listener) *TLSListener {
 		cfg.AtOnce = 256
 	}
 	l := &TLSListener{cfg: cfg, under: under, ready: make(chan *tls.Conn), slots: make(chan struct{}, cfg.AtOnce),
-		done: make(chan struct{})}
+		patience: leftPatience, leaving: make(chan struct{}), done: make(chan struct{})}
 	l.life, l.end = context.WithCancel(context.Background())
 	go l.run()
 	return l
@@ -88,9 +91,7 @@ func (l *TLSListener) shake(c *Conn) {
 	cancel()
 	switch {
 	case err == nil:
-		select {
-		case l.ready <- t:
-		case <-l.life.Done():
+		if !l.offer(t) {
 			c.Close()
 		}
 		return
@@ -100,6 +101,26 @@ func (l *TLSListener) shake(c *Conn) {
 		l.failed.Add(1)
 	}
 	c.Close()
+}
+
+// offer waits until somebody accepts a connection, as long as one may be expected
+// to.
+func (l *TLSListener) offer(t *tls.Conn) bool {
+	select {
+	case l.ready <- t:
+		return true
+	case <-l.life.Done():
+		return false
+	case <-l.leaving:
+	}
+	late := time.NewTimer(l.patience)
+	defer late.Stop()
+	select {
+	case l.ready <- t:
+		return true
+	case <-late.C:
+		return false
+	}
 }
 
 // Accept returns the next connection, a *tls.Conn. After Close, or when the
@@ -122,7 +143,17 @@ func (l *TLSListener) Accept() (net.Conn, error) {
 
 // Close ends the listener below, what waits for Accept, and the handshakes under
 // way, and returns when they have ended.
+//
+// When the listener below has left (Listener.Leave, which package restart calls)
+// nobody is to be cut off: Close ends that listener, as that one's Close says, and
+// returns. The handshakes under way, and those of whom it had accepted by then, have
+// their Time; Accept hands them out, before its error, and whom nobody accepts
+// within 5 s is closed.
 func (l *TLSListener) Close() error {
+	if l.under.left.Load() {
+		l.leave.Do(func() { close(l.leaving) })
+		return l.under.Close()
+	}
 	l.end()
 	err := l.under.Close()
 	<-l.done
