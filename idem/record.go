@@ -2,6 +2,7 @@ package idem
 
 import (
 	"bytes"
+	"math"
 	"time"
 )
 
@@ -25,6 +26,18 @@ type Record struct {
 	Step     []byte
 	StepNo   int // of the present owner's last step
 	Result   []byte
+}
+
+// last is the end of what nanoseconds since 1970 can say, in 2262: what is retained
+// for longer is retained until then.
+var last = time.Unix(0, math.MaxInt64)
+
+// after is when what begins now and lasts so long is over.
+func after(now time.Time, d time.Duration) time.Time {
+	if end := now.Add(d); end.Before(last) {
+		return end
+	}
+	return last
 }
 
 // Forget makes r absent if its time has passed. A lease outlives retention:
@@ -101,7 +114,7 @@ func (r *Record) grant(now time.Time, fence uint64, c Claim, taken bool) {
 	r.Version++
 	r.Attempts++
 	r.Until = now.Add(c.Lease)
-	r.Expires = now.Add(c.Retain)
+	r.Expires = after(now, c.Retain)
 	r.Result, r.StepNo = nil, 0
 	if !taken {
 		r.Step = nil
@@ -123,7 +136,7 @@ func (r *Record) Renew(now time.Time, h Hold, n Renewal) Verdict {
 		return Conflict
 	}
 	r.Until = now.Add(n.Lease)
-	r.Expires = now.Add(n.Retain)
+	r.Expires = after(now, n.Retain)
 	if n.Step != nil && n.StepNo > r.StepNo {
 		r.Step, r.StepNo = bytes.Clone(n.Step), n.StepNo
 	}
@@ -175,7 +188,7 @@ func (r *Record) Resolve(now time.Time, version uint64, f Final) Verdict {
 func (r *Record) end(now time.Time, f Final) {
 	r.State, r.Result = f.State, bytes.Clone(f.Result)
 	r.Version++
-	r.Expires = now.Add(f.Retain)
+	r.Expires = after(now, f.Retain)
 	switch f.State {
 	case Unknown:
 		r.Expires = time.Time{}

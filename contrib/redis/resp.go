@@ -3,6 +3,7 @@ package redis
 import (
 	"bytes"
 	"encoding/hex"
+	"math"
 	"strconv"
 	"time"
 )
@@ -53,7 +54,9 @@ func number(n uint64) arg    { return arg{kind: isNumber, n: n} }
 func ms(d time.Duration) arg { return number(uint64(max(millis(d), 0))) }
 
 // millis rounds up: a lease of less than a millisecond is none to Redis.
-func millis(d time.Duration) int64 { return int64((d + time.Millisecond - 1) / time.Millisecond) }
+func millis(d time.Duration) int64 {
+	return int64(min(d, math.MaxInt64-time.Millisecond)+time.Millisecond-1) / int64(time.Millisecond)
+}
 
 // appendTo appends a as a word of a command.
 func (a arg) appendTo(b []byte) []byte {

@@ -68,7 +68,9 @@ func (t *turn) do(name string, apply func(*turn, *idem.Record) (changed bool, er
 // running notes the lease of r, and has the file keep r half a retention longer,
 // so that most heartbeats need not be written. The store's mu is held.
 func (t *turn) running(name string, r *idem.Record, retain time.Duration) {
-	r.Expires = r.Expires.Add(retain / 2)
+	if longer := r.Expires.Add(retain / 2); longer.Year() < 2262 { // what nanoseconds can say
+		r.Expires = longer
+	}
 	t.store.leases[r.Fence] = lease{name: name, owner: r.Owner, until: r.Until, saved: r.Expires}
 }
 

@@ -38,6 +38,7 @@ func TestStore(t *testing.T, open func(t *testing.T) idem.Store) {
 		{"takeover", takesOver}, {"takeover sent twice", takesOverTwice}, {"stuck", sticks},
 		{"lease given up", givesUp}, {"lease renewed", renews}, {"steps", steps},
 		{"record that has gone", heals}, {"retention", forgets}, {"retention is renewed", retains},
+		{"retention for ever", retainsForEver},
 		{"person", resolves}, {"person too late", resolvesTooLate},
 		{"one of many gets it", races}, {"one of many takes over", racesToTakeOver},
 		{"context has ended", heedsContext}, {"as the model", followsModel}, {"as if one after the other", linearizes},

@@ -3,6 +3,7 @@ package idemtest
 import (
 	"bytes"
 	"context"
+	"math"
 	"sync"
 	"time"
 
@@ -177,6 +178,26 @@ func retains(r *room) {
 		return
 	}
 	r.Fatal("every retention was over when it was to be renewed")
+}
+
+// retainsForEver: the longest duration is more than what clocks reach, and the caller
+// means "always".
+func retainsForEver(r *room) {
+	kept := func(what string) {
+		r.Helper()
+		rec := r.lookup()
+		r.check(rec.Expires.IsZero() || time.Until(rec.Expires) > 100*365*24*time.Hour, what, rec)
+	}
+	c := claim()
+	c.Retain = math.MaxInt64
+	g := r.begin(c, idem.New)
+	kept("begun")
+	r.renew(hold(c, g), idem.Renewal{Lease: time.Hour, Retain: math.MaxInt64, Step: []byte("half"), StepNo: 1}, idem.OK)
+	kept("renewed")
+	r.begin(claim(), idem.Busy)
+	r.finish(hold(c, g), idem.Final{State: idem.Done, Retain: math.MaxInt64}, idem.OK)
+	kept("done")
+	r.begin(claim(), idem.IsDone)
 }
 
 // races: of many that claim at once one is granted, each time.
