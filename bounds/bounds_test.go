@@ -161,6 +161,11 @@ func TestTheWorstIsNamed(t *testing.T) {
 	if v := b.Verdict(); v.State != Critical || v.Resource != Memory || v.Load != 0.92 {
 		t.Errorf("%+v", v)
 	}
+	loads[Memory] = math.NaN() // hides nothing
+	h.passes(every)
+	if v := b.Verdict(); v.State != Critical || v.Resource != Memory || v.Load != 0.92 {
+		t.Errorf("with a load that is not a number: %+v", v)
+	}
 	loads[Goroutines] = 2
 	h.passes(5*time.Second + every)
 	var r *Refusal

@@ -27,7 +27,9 @@ func (b *Bounds) watch(now timer.Time) {
 		r.load = 0
 	}
 	for _, g := range gauges {
-		g.of.load = max(g.of.load, g.last, 0) // what is not a number counts as nothing
+		if g.last > g.of.load { // what is not a number counts as nothing
+			g.of.load = g.last
+		}
 	}
 	for _, r := range b.resources[1:] {
 		b.step(r, now, r.load, r.load)
