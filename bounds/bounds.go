@@ -29,8 +29,8 @@ type Config struct {
 
 	Shares Shares        // of the classes. Zero: see there
 	Borrow float64       // part in use up to which a class may take more than its share. 0: 0.95
-	Rules  Rules         // of the states of descriptors. Zero: those in the package's comment
-	Loads  Rules         // of what is watched. Zero: the same, but two seconds to Critical and five to Hard
+	Rules  Rules         // of the states of descriptors. Zero, each of them: as in the package's comment
+	Loads  Rules         // of what is watched. Zero, each of them: the same, but two seconds to Critical and five to Hard
 	Ramp   time.Duration // over which streams come back after Shed, evenly. 0: 10 s; negative: at once
 
 	// Count is how often the kernel is asked how many descriptors are open; it
@@ -144,7 +144,7 @@ func New(cfg Config) (*Bounds, error) {
 // newBounds makes one that a test watches by hand.
 func newBounds(cfg Config, from sources) (*Bounds, error) {
 	cfg.setDefaults()
-	if err := errors.Join(cfg.Rules.check(), cfg.Loads.check()); err != nil {
+	if err := errors.Join(cfg.Rules.check("Rules"), cfg.Loads.check("Loads")); err != nil {
 		return nil, err
 	}
 	if cfg.Raise {

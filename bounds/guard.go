@@ -2,6 +2,7 @@ package bounds
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"net/netip"
 	"sync"
@@ -49,8 +50,9 @@ var (
 	ErrCrowd  = errors.New("bounds: too many new connections")
 )
 
-// ErrGuard is what NewGuard answers to a number below zero, or to more bits than
-// an address has.
+// ErrGuard is what NewGuard answers to a number below zero, to more bits than an
+// address has, and to a prefix that is none. It is wrapped in what says which value
+// is wrong, and what it has to be.
 var ErrGuard = errors.New("bounds: a guard cannot be like that")
 
 // Guard keeps a listener's door. Its methods may be called from any goroutine;
@@ -117,9 +119,8 @@ type GuardStats struct {
 
 // NewGuard makes one. Errors: ErrGuard.
 func NewGuard(cfg GuardConfig) (*Guard, error) {
-	if cfg.Conns < 0 || !(cfg.Rate >= 0) || cfg.Burst < 0 || !(cfg.Accepts >= 0) || cfg.Crowd < 0 || cfg.Sources < 0 ||
-		cfg.Bits4 < 0 || cfg.Bits4 > 32 || cfg.Bits6 < 0 || cfg.Bits6 > 128 {
-		return nil, ErrGuard
+	if err := cfg.check(); err != nil {
+		return nil, err
 	}
 	setUnset(&cfg.Burst, int(min(max(2*cfg.Rate, 1), math.MaxInt32)))
 	setUnset(&cfg.Crowd, int(min(max(cfg.Accepts, 1), math.MaxInt32)))
@@ -128,14 +129,42 @@ func NewGuard(cfg GuardConfig) (*Guard, error) {
 	setUnset(&cfg.Sources, 1<<16)
 	g := &Guard{cfg: cfg, sources: make(map[netip.Prefix]source),
 		source: paceOf(cfg.Rate, cfg.Burst), crowd: paceOf(cfg.Accepts, cfg.Crowd)}
-	for set, from := range map[*prefixes][]netip.Prefix{
-		&g.deny: cfg.Deny, &g.allow: cfg.Allow, &g.exempt: cfg.Exempt, &g.proxies: cfg.Proxies,
-	} {
-		if err := set.add(from); err != nil {
+	for _, list := range []struct {
+		name string
+		set  *prefixes
+		from []netip.Prefix
+	}{{"Deny", &g.deny, cfg.Deny}, {"Allow", &g.allow, cfg.Allow}, {"Exempt", &g.exempt, cfg.Exempt}, {"Proxies", &g.proxies, cfg.Proxies}} {
+		if err := list.set.add(list.name, list.from); err != nil {
 			return nil, err
 		}
 	}
 	return g, nil
+}
+
+// check looks at the numbers.
+func (cfg *GuardConfig) check() error {
+	for _, n := range []struct {
+		name  string
+		value float64
+		most  float64
+	}{
+		{"Conns", float64(cfg.Conns), math.Inf(1)},
+		{"Rate", cfg.Rate, math.Inf(1)},
+		{"Burst", float64(cfg.Burst), math.Inf(1)},
+		{"Accepts", cfg.Accepts, math.Inf(1)},
+		{"Crowd", float64(cfg.Crowd), math.Inf(1)},
+		{"Bits4", float64(cfg.Bits4), 32},
+		{"Bits6", float64(cfg.Bits6), 128},
+		{"Sources", float64(cfg.Sources), math.Inf(1)},
+	} {
+		switch {
+		case !(n.value >= 0): // or not a number
+			return fmt.Errorf("%w: %s is %v, and has to be 0 at least", ErrGuard, n.name, n.value)
+		case n.value > n.most:
+			return fmt.Errorf("%w: %s is %v, and may be %v at most", ErrGuard, n.name, n.value, n.most)
+		}
+	}
+	return nil
 }
 
 func setUnset(n *int, unset int) {

@@ -1,6 +1,9 @@
 package bounds
 
-import "net/netip"
+import (
+	"fmt"
+	"net/netip"
+)
 
 // prefixes is a set of them. To look an address up takes as long as there are
 // lengths of prefixes, however many prefixes there are.
@@ -9,16 +12,17 @@ type prefixes struct {
 	all                map[netip.Prefix]struct{}
 }
 
-func (s *prefixes) add(all []netip.Prefix) error {
+// add takes them in. name is the field of GuardConfig in which they are.
+func (s *prefixes) add(name string, all []netip.Prefix) error {
 	s.all = make(map[netip.Prefix]struct{}, len(all))
 	var has4, has6 [129]bool
-	for _, p := range all {
+	for i, p := range all {
 		if !p.IsValid() {
-			return ErrGuard
+			return fmt.Errorf("%w: %s[%d] is no prefix: %v", ErrGuard, name, i, p)
 		}
 		if addr := p.Addr(); addr.Is4In6() { // ::ffff:10.0.0.0/104 is 10.0.0.0/8
 			if p.Bits() < 96 {
-				return ErrGuard
+				return fmt.Errorf("%w: %s[%d] is %v, and has to have 96 bits at least, or is none of IPv4", ErrGuard, name, i, p)
 			}
 			p = netip.PrefixFrom(addr.Unmap(), p.Bits()-96)
 		}

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -295,12 +296,30 @@ func TestGuardAtRandom(t *testing.T) {
 }
 
 func TestGuardThatCannotBe(t *testing.T) {
-	for i, cfg := range []GuardConfig{
-		{Conns: -1}, {Rate: -1}, {Rate: math.NaN()}, {Burst: -1}, {Accepts: -1}, {Accepts: math.NaN()}, {Crowd: -1}, {Sources: -1}, {Bits4: 33}, {Bits6: 129}, {Bits4: -1},
-		{Deny: []netip.Prefix{{}}}, {Allow: prefixList("::ffff:0:0/95")},
+	const positive = ", and has to be 0 at least"
+	for _, c := range []struct {
+		cfg  GuardConfig
+		says string
+	}{
+		{GuardConfig{Conns: -1}, "Conns is -1" + positive},
+		{GuardConfig{Rate: -0.5}, "Rate is -0.5" + positive},
+		{GuardConfig{Rate: math.NaN()}, "Rate is NaN" + positive},
+		{GuardConfig{Burst: -1}, "Burst is -1" + positive},
+		{GuardConfig{Accepts: -1}, "Accepts is -1" + positive},
+		{GuardConfig{Accepts: math.NaN()}, "Accepts is NaN" + positive},
+		{GuardConfig{Crowd: -1}, "Crowd is -1" + positive},
+		{GuardConfig{Sources: -1}, "Sources is -1" + positive},
+		{GuardConfig{Bits4: 33}, "Bits4 is 33, and may be 32 at most"},
+		{GuardConfig{Bits6: 129}, "Bits6 is 129, and may be 128 at most"},
+		{GuardConfig{Bits4: -1}, "Bits4 is -1" + positive},
+		{GuardConfig{Bits6: -1}, "Bits6 is -1" + positive},
+		{GuardConfig{Deny: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), {}}}, "Deny[1] is no prefix"},
+		{GuardConfig{Allow: prefixList("::ffff:0:0/95")}, "Allow[0] is ::ffff:0.0.0.0/95, and has to have 96 bits"},
+		{GuardConfig{Exempt: []netip.Prefix{{}}}, "Exempt[0] is no prefix"},
+		{GuardConfig{Proxies: []netip.Prefix{{}}}, "Proxies[0] is no prefix"},
 	} {
-		if _, err := NewGuard(cfg); !errors.Is(err, ErrGuard) {
-			t.Errorf("%d: %v", i, err)
+		if _, err := NewGuard(c.cfg); !errors.Is(err, ErrGuard) || !strings.Contains(err.Error(), ": "+c.says) {
+			t.Errorf("%v, want %s", err, c.says)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package bounds
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/weir-go/weir/timer"
@@ -42,36 +43,64 @@ type Rule struct {
 	Calm  time.Duration // for so long without a break, the state having lasted as long. 0: at once
 }
 
-// Rules are those of the three states that are not Normal: all three are set, or
-// none. What the zero value stands for is said where they are used.
+// Rules are those of the three states that are not Normal. A Rule that is zero is
+// the default, which is said where Rules are used; one that is not is taken whole, with
+// its After and Calm. All three have to agree with each other, defaults too: who moves
+// one may have to move others.
 type Rules struct{ Shed, Critical, Hard Rule }
 
-// ErrRules is what New answers when a state's Enter is not above its Leave, when
-// a worse state is entered or left at a lower load, or when not all of the three
-// are set.
+// ErrRules is what New answers when a state's Enter is not above its Leave, or when
+// a worse state is entered or left at a lower load. It is wrapped in what says which
+// value is wrong, such as Loads.Shed.Leave, and what it has to be.
 var ErrRules = errors.New("bounds: the rules of the states contradict each other")
 
 // setDefaults is told how long Critical and Hard take.
 func (r *Rules) setDefaults(critical, hard time.Duration) {
-	if *r == (Rules{}) {
-		*r = Rules{
-			Shed:     Rule{Enter: 0.85, After: time.Second, Leave: 0.75, Calm: 5 * time.Second},
-			Critical: Rule{Enter: 0.90, After: critical, Leave: 0.80, Calm: 10 * time.Second},
-			Hard:     Rule{Enter: 0.97, After: hard, Leave: 0.90, Calm: 10 * time.Second},
+	for rule, unset := range map[*Rule]Rule{
+		&r.Shed:     {Enter: 0.85, After: time.Second, Leave: 0.75, Calm: 5 * time.Second},
+		&r.Critical: {Enter: 0.90, After: critical, Leave: 0.80, Calm: 10 * time.Second},
+		&r.Hard:     {Enter: 0.97, After: hard, Leave: 0.90, Calm: 10 * time.Second},
+	} {
+		if *rule == (Rule{}) {
+			*rule = unset
 		}
 	}
 }
 
-func (r *Rules) check() error {
-	least := Rule{}
-	for _, s := range []Rule{r.Shed, r.Critical, r.Hard} {
-		if !(s.Leave > 0 && s.Enter > s.Leave && s.Enter >= least.Enter && s.Leave >= least.Leave) ||
-			s.After < 0 || s.Calm < 0 {
-			return ErrRules
+// check names the rules' field of Config in its error.
+func (r *Rules) check(field string) error {
+	least, better := Rule{}, ""
+	for _, s := range []struct {
+		name string
+		Rule
+	}{{"Shed", r.Shed}, {"Critical", r.Critical}, {"Hard", r.Hard}} {
+		name := field + "." + s.name
+		if why := s.contradicts(name, least, better); why != "" {
+			return fmt.Errorf("%w: %s", ErrRules, why)
 		}
-		least = s
+		least, better = s.Rule, name
 	}
 	return nil
+}
+
+// contradicts says what is wrong with the rule of that name, which is behind that of
+// a better state; "": nothing.
+func (r Rule) contradicts(name string, least Rule, better string) string {
+	switch {
+	case !(r.Leave > 0):
+		return fmt.Sprintf("%s.Leave is %v, and has to be above 0", name, r.Leave)
+	case !(r.Enter > r.Leave):
+		return fmt.Sprintf("%s.Enter is %v, and has to be above its Leave, %v", name, r.Enter, r.Leave)
+	case !(r.Enter >= least.Enter):
+		return fmt.Sprintf("%s.Enter is %v, and has to be %v at least, as %s.Enter", name, r.Enter, least.Enter, better)
+	case !(r.Leave >= least.Leave):
+		return fmt.Sprintf("%s.Leave is %v, and has to be %v at least, as %s.Leave", name, r.Leave, least.Leave, better)
+	case r.After < 0:
+		return fmt.Sprintf("%s.After is %v, and has to be 0 at least", name, r.After)
+	case r.Calm < 0:
+		return fmt.Sprintf("%s.Calm is %v, and has to be 0 at least", name, r.Calm)
+	}
+	return ""
 }
 
 // machine is the state of one resource. It has no clock and no lock.

@@ -3,6 +3,7 @@ package bounds
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -191,21 +192,56 @@ func TestRulesMustAgree(t *testing.T) {
 	if _, err := newBounds(Config{Rules: good}, sources{(&kernel{soft: 100}).limit, nil, timer.Now}); err != nil {
 		t.Fatal(err)
 	}
-	for name, spoil := range map[string]func(*Rules){
-		"enter below leave":          func(r *Rules) { r.Shed.Enter = 0.3 },
-		"enter at leave":             func(r *Rules) { r.Hard.Leave = 0.7 },
-		"no leave":                   func(r *Rules) { r.Shed.Leave = 0 },
-		"critical entered first":     func(r *Rules) { r.Critical.Enter = 0.45; r.Critical.Leave = 0.44 },
-		"critical left at less load": func(r *Rules) { r.Critical.Leave = 0.39 },
-		"a time below none":          func(r *Rules) { r.Hard.Calm = -1 },
-		"only one given":             func(r *Rules) { *r = Rules{Shed: r.Shed} },
+	for _, c := range []struct {
+		says  string
+		spoil func(*Rules)
+	}{
+		{".Shed.Enter is 0.3, and has to be above its Leave, 0.4", func(r *Rules) { r.Shed.Enter = 0.3 }},
+		{".Hard.Enter is 0.7, and has to be above its Leave, 0.7", func(r *Rules) { r.Hard.Leave = 0.7 }},
+		{".Shed.Leave is 0, and has to be above 0", func(r *Rules) { r.Shed.Leave = 0 }},
+		{".Shed.Leave is NaN, and has to be above 0", func(r *Rules) { r.Shed.Leave = math.NaN() }},
+		{".Critical.Enter is 0.45, and has to be 0.5 at least, as ", func(r *Rules) { r.Critical.Enter = 0.45; r.Critical.Leave = 0.44 }},
+		{".Critical.Leave is 0.39, and has to be 0.4 at least, as ", func(r *Rules) { r.Critical.Leave = 0.39 }},
+		{".Critical.After is -1s, and has to be 0 at least", func(r *Rules) { r.Critical.After = -time.Second }},
+		{".Hard.Calm is -1ns, and has to be 0 at least", func(r *Rules) { r.Hard.Calm = -1 }},
+		{".Critical.Enter is 0.9, and has to be 0.95 at least, as ", func(r *Rules) { *r = Rules{Shed: Rule{Enter: 0.95, Leave: 0.5}} }},
 	} {
 		r := good
-		spoil(&r)
-		for _, cfg := range []Config{{Rules: r}, {Loads: r}} {
-			if _, err := New(cfg); !errors.Is(err, ErrRules) {
-				t.Errorf("%s: %v", name, err)
+		c.spoil(&r)
+		for field, cfg := range map[string]Config{"Rules": {Rules: r}, "Loads": {Loads: r}} {
+			if _, err := New(cfg); !errors.Is(err, ErrRules) || !strings.Contains(err.Error(), ": "+field+c.says) {
+				t.Errorf("%v, want %s%s", err, field, c.says)
 			}
+		}
+	}
+}
+
+// TestRulesOfTheirOwn: a state that nothing is said about has its default, also
+// beside one that has rules of its own.
+func TestRulesOfTheirOwn(t *testing.T) {
+	mine := Rule{Enter: 0.5, After: time.Minute, Leave: 0.4}
+	for _, c := range []struct {
+		have func(*Rules) *Rule
+		want Rules
+	}{
+		{func(r *Rules) *Rule { return &r.Shed }, Rules{Shed: mine}},
+		{func(r *Rules) *Rule { return &r.Hard }, Rules{Hard: Rule{Enter: 2, Leave: 1.5}}},
+	} {
+		var all, r Rules
+		all.setDefaults(time.Second, time.Minute)
+		r = c.want
+		r.setDefaults(time.Second, time.Minute)
+		*c.have(&all) = *c.have(&c.want)
+		if r != all {
+			t.Errorf("%+v, want %+v", r, all)
+		}
+		b, err := newBounds(Config{Rules: c.want, Loads: c.want}, sources{(&kernel{soft: 100}).limit, nil, timer.Now})
+		if err != nil {
+			t.Errorf("%+v: %v", c.want, err)
+			continue
+		}
+		if b.cfg.Rules.Critical.After != 0 || b.cfg.Loads.Critical.After != 2*time.Second {
+			t.Errorf("%+v, %+v", b.cfg.Rules, b.cfg.Loads)
 		}
 	}
 }

@@ -76,7 +76,7 @@ func TestForget(t *testing.T) {
 	must(t, err)
 	is := func(what string, err, want error) {
 		t.Helper()
-		if err != want {
+		if !errors.Is(err, want) {
 			t.Errorf("%s: %v, want %v", what, err, want)
 		}
 	}
@@ -112,7 +112,7 @@ func TestForgetAtOnce(t *testing.T) {
 		all.Go(func() {
 			var kept error // ErrName: it was not forgotten
 			for range 200 {
-				if err := s.Keep(name, conn.Addr{}, open1{}); err != kept {
+				if err := s.Keep(name, conn.Addr{}, open1{}); !errors.Is(err, kept) {
 					t.Errorf("kept: %v, want %v", err, kept)
 				}
 				switch err := s.Forget(name); err {

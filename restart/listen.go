@@ -142,7 +142,7 @@ func (s *Sockets) Forget(name string) error {
 	case s.gone:
 		return ErrLeft
 	case i < 0:
-		return ErrName
+		return fmt.Errorf("%w: nobody is kept as %q", ErrName, name)
 	case s.cancel != nil:
 		return ErrBusy
 	}
@@ -176,7 +176,7 @@ func (s *Sockets) known(name string) error {
 	defer s.mu.Unlock()
 	switch {
 	case !nameable(name):
-		return ErrName
+		return fmt.Errorf("%w: %.*q, of %d bytes, which may be %d", ErrName, maxName, name, len(name), maxName)
 	case len(s.kept) >= MaxSockets:
 		return ErrMany
 	case s.closed:
@@ -186,7 +186,7 @@ func (s *Sockets) known(name string) error {
 	}
 	for _, k := range s.kept {
 		if k.name == name {
-			return ErrName
+			return fmt.Errorf("%w: there is one called %q already", ErrName, name)
 		}
 	}
 	return nil

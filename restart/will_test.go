@@ -188,10 +188,16 @@ func TestNames(t *testing.T) {
 	if err := s.Keep("web", conn.Addr{}, &fake{}); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"", "web", "a b", "a,b", "+a"} {
-		if err := s.Keep(name, conn.Addr{}, &fake{}); err != ErrName {
+	for name, says := range map[string]string{
+		"": `: "", of 0 bytes`, "web": `called "web" already`, "a b": `: "a b", of 3 bytes`, "a,b": `: "a,b"`, "+a": `: "+a"`,
+		strings.Repeat("x", 256): `, of 256 bytes, which may be 255`,
+	} {
+		if err := s.Keep(name, conn.Addr{}, &fake{}); !errors.Is(err, ErrName) || !strings.Contains(err.Error(), says) {
 			t.Errorf("%q: %v", name, err)
 		}
+	}
+	if err := s.Forget("wob"); !errors.Is(err, ErrName) || !strings.Contains(err.Error(), `nobody is kept as "wob"`) {
+		t.Error(err)
 	}
 }
 
