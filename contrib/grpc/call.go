@@ -171,7 +171,14 @@ func (c *call) setTrailer(md metadata.MD) error {
 	if md.Len() == 0 {
 		return nil
 	}
-	err := c.metadataError(c.st.SetTrailer(outgoing(md)))
+	all := outgoing(md)
+	err := c.st.SetTrailer(all)
+	if errors.Is(err, stream.ErrMetadata) { // those that can be sent are
+		for i := range all {
+			c.st.SetTrailer(all[i : i+1 : i+1])
+		}
+	}
+	err = c.metadataError(err)
 	if err == nil && c.stats != nil {
 		c.stats.addTrailer(md)
 	}

@@ -95,3 +95,20 @@ func TestMetadataLimits(t *testing.T) {
 		}
 	}
 }
+
+// A trailer that cannot be sent takes no other with it: nobody tells a stream's
+// handler that one was lost.
+func TestTrailersThatCannotBeSent(t *testing.T) {
+	svc := &service{unary: func(ctx context.Context, _ *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+		err := stock.SetTrailer(ctx, metadata.Pairs("request-id", "7", "why", "two\nlines", "a b", "c", "raw-bin", "\n"))
+		want(t, status.Code(err), codes.Internal)
+		return &testpb.SimpleResponse{}, nil
+	}}
+	_, _, addr := serve(t, grpc.Config{}, svc.register)
+	var tr metadata.MD
+	_, err := testgrpc.NewTestServiceClient(dial(t, addr)).UnaryCall(within(t), &testpb.SimpleRequest{}, stock.Trailer(&tr))
+	ok(t, err)
+	if len(tr) != 2 || tr["request-id"][0] != "7" || tr["raw-bin"][0] != "\n" {
+		t.Errorf("%d trailers: %q", len(tr), map[string][]string(tr))
+	}
+}
