@@ -71,20 +71,24 @@ func (j *job) hold(ctx context.Context, g Grant, sent time.Time) (Reply, error) 
 	l := newLease(ctx, c, j, h, sent)
 	defer l.stop()
 
-	// An answer that took long leaves little of the lease: ask for a whole one.
-	if time.Since(sent) > j.policy.Lease/3 {
-		if v, err := l.renew(ctx, nil, 0); v == Lost || v == Conflict {
+	// An answer that took long leaves little of the lease: ask for a whole one. A
+	// caller who has left meanwhile leaves nothing unknown: fn is not begun.
+	err := ctx.Err()
+	if err == nil && time.Since(sent) > j.policy.Lease/3 {
+		var v Verdict
+		if v, err = l.renew(ctx, nil, 0); v == Lost || v == Conflict {
 			return Reply{}, errAgain
-		} else if err != nil {
-			l.stop()
-			if g.Answer == New {
-				j.letGo(h)
-			} else {
-				j.giveUp(h)
-			}
-			c.unavailable.Add(1)
-			return Reply{}, j.error(ErrUnavailable, g, err)
 		}
+	}
+	if err != nil {
+		l.stop()
+		if g.Answer == New {
+			j.letGo(h)
+		} else {
+			j.giveUp(h)
+		}
+		c.unavailable.Add(1)
+		return Reply{}, j.error(ErrUnavailable, g, err)
 	}
 	a := &Attempt{Key: j.key, Fence: g.Fence, Number: g.Attempt, Taken: g.Answer == Takeover, Step: g.Step, job: j, lease: l}
 	if a.Taken {

@@ -49,3 +49,45 @@ func lostClaimChangesNothing(t *testing.T) {
 	require.ErrorIs(t, err, idem.ErrUnknown)
 	require.Equal(t, 2, effects, "under Halt nobody repeats an effect that is unknown")
 }
+
+// leaving is a store whose caller leaves as it answers.
+type leaving struct {
+	*idem.Memory
+	leave func()
+}
+
+func (l leaving) Begin(ctx context.Context, name string, c idem.Claim) (idem.Grant, error) {
+	defer l.leave()
+	return l.Memory.Begin(ctx, name, c)
+}
+
+// A caller who has left by the time of the grant leaves nothing behind that a person
+// has to look at: fn is not begun.
+func TestCallerLeavesWithTheGrant(t *testing.T) {
+	key, p := idem.Key{Operation: "op", ID: "x"}, idem.Policy{Unknown: idem.Halt()}
+	m := new(idem.Memory)
+	ctx, leave := context.WithCancel(t.Context())
+	c := &idem.Client{Store: leaving{m, leave}}
+	_, err := c.Do(ctx, key, nil, p, never(t))
+	require.ErrorIs(t, err, idem.ErrUnavailable)
+	require.ErrorIs(t, err, context.Canceled)
+	require.Equal(t, uint64(1), c.Stats().Unavailable)
+
+	died := errors.New("died")
+	hearing := &idem.Client{Store: m}
+	_, err = hearing.Do(t.Context(), key, nil, p, func(_ context.Context, a *idem.Attempt) ([]byte, error) {
+		require.False(t, a.Taken, "it was new, and is free")
+		return nil, died
+	})
+	require.ErrorIs(t, err, died)
+
+	p.Unknown = idem.Redo()
+	ctx, leave = context.WithCancel(t.Context())
+	_, err = (&idem.Client{Store: leaving{m, leave}}).Do(ctx, key, nil, p, never(t))
+	require.ErrorIs(t, err, context.Canceled)
+	_, err = hearing.Do(t.Context(), key, nil, p, func(_ context.Context, a *idem.Attempt) ([]byte, error) {
+		require.True(t, a.Taken, "what was unknown is so still")
+		return nil, nil
+	})
+	require.NoError(t, err)
+}
