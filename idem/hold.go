@@ -90,6 +90,7 @@ func (j *job) hold(ctx context.Context, g Grant, sent time.Time) (Reply, error) 
 		c.unavailable.Add(1)
 		return Reply{}, j.error(ErrUnavailable, g, err)
 	}
+	l.start()
 	a := &Attempt{Key: j.key, Fence: g.Fence, Number: g.Attempt, Taken: g.Answer == Takeover, Step: g.Step, job: j, lease: l}
 	if a.Taken {
 		c.takenOver.Add(1)

@@ -45,18 +45,23 @@ type lease struct {
 	mu      sync.Mutex
 	stopped bool
 	cancel  context.CancelFunc // ends the one in flight; nil before the first
-	beat    alarm
+	beat    alarm              // nil before start, as is fuse
 	fuse    alarm
 }
 
 func newLease(ctx context.Context, c *Client, j *job, h Hold, sent time.Time) *lease {
 	l := &lease{client: c, name: j.name, hold: h, policy: j.policy}
 	l.ctx = newFenced(ctx, l.safe(sent), &c.fenced)
+	return l
+}
+
+// start has the lease renewed and the context end. It comes after the renewal of one
+// that was granted late, or the fuse would end what is about to be renewed.
+func (l *lease) start() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.beat = c.alarms().after(l.policy.Lease/3, l.pulse)
-	l.fuse = c.alarms().after(time.Until(l.safe(sent)), l.burn)
-	return l
+	l.beat = l.client.alarms().after(l.policy.Lease/3, l.pulse)
+	l.fuse = l.client.alarms().after(time.Until(l.ctx.until()), l.burn)
 }
 
 // safe returns until when a lease that was sent for then may be relied upon.
@@ -66,8 +71,10 @@ func (l *lease) safe(sent time.Time) time.Time { return sent.Add(l.policy.Lease 
 func (l *lease) stop() {
 	l.mu.Lock()
 	l.stopped = true
-	l.beat.Stop()
-	l.fuse.Stop()
+	if l.beat != nil {
+		l.beat.Stop()
+		l.fuse.Stop()
+	}
 	if l.cancel != nil {
 		l.cancel()
 	}

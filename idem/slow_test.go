@@ -73,6 +73,12 @@ func (s *slowStore) Begin(ctx context.Context, name string, c idem.Claim) (idem.
 	return g, err
 }
 
+// Renew takes a while, in which whoever else has something to do does it.
+func (s *slowStore) Renew(ctx context.Context, name string, h idem.Hold, n idem.Renewal) (idem.Verdict, error) {
+	<-time.After(time.Millisecond)
+	return s.faulty.Renew(ctx, name, h, n)
+}
+
 // TestRefusal of the store is not asked again.
 func TestRefusal(t *testing.T) {
 	m := &idem.Memory{Limit: 1}
