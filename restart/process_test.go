@@ -28,7 +28,11 @@ func TestMain(m *testing.M) {
 		leak.Main(m)
 		return
 	}
-	if err := serve(); err != nil {
+	main := serve
+	if os.Getenv(topicDir) != "" {
+		main = serveNews
+	}
+	if err := main(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
