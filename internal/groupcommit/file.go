@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -59,8 +60,17 @@ type File struct {
 }
 
 // Open opens the file, and makes it if it is not there. It waits for the lock of
-// another process as Config.Lock says. Close it when done.
-func Open(cfg Config) (*File, error) {
+// another process as Config.Lock says. Close it when done. A file that is damaged, cut
+// off for instance, is an error; this process keeps its lock then.
+func Open(cfg Config) (_ *File, err error) {
+	// What bbolt maps and is not in the file is a fault; what is not a page it panics
+	// about. All pages of the records are looked at here.
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("%s: the file is damaged: %v", cfg.Name, v)
+		}
+	}()
 	set(&cfg.Limit, 1_000_000)
 	set(&cfg.Queue, 1024)
 	set(&cfg.Batch, 256)

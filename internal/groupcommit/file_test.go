@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -91,6 +92,34 @@ func TestReopen(t *testing.T) {
 	}
 	if want := (groupcommit.Stats{Records: 2, Commits: 2, Changes: 1, Refused: 1}); f.Stats() != want || !has(t, f, "a") {
 		t.Errorf("%+v, want %+v", f.Stats(), want)
+	}
+}
+
+// TestDamaged: a file that was cut off, by a copy that was not complete for instance,
+// is an error and not the end of the process.
+func TestDamaged(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	f := open(t, groupcommit.Config{Path: path})
+	for i := range 100 {
+		ok(t, f.Do(bg, add(fmt.Sprintf("%04000d", i))))
+	}
+	ok(t, f.Close())
+	whole, err := os.ReadFile(path)
+	ok(t, err)
+	half := filepath.Join(t.TempDir(), "half")
+	refused := 0
+	for cut := os.Getpagesize(); cut < len(whole)/4; cut += 16 * os.Getpagesize() {
+		ok(t, os.WriteFile(half, whole[:cut], 0o600))
+		g, err := groupcommit.Open(groupcommit.Config{Path: half, Name: "test", Buckets: []string{string(bucket)}, Lock: time.Millisecond})
+		if err == nil {
+			ok(t, g.Close())
+			continue
+		}
+		refused++
+		half += "." // that one's lock is kept
+	}
+	if refused == 0 {
+		t.Error("nothing was missed")
 	}
 }
 
