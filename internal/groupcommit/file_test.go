@@ -108,7 +108,7 @@ func TestDamaged(t *testing.T) {
 	ok(t, err)
 	half := filepath.Join(t.TempDir(), "half")
 	refused := 0
-	for cut := os.Getpagesize(); cut < len(whole)/4; cut += 16 * os.Getpagesize() {
+	for cut := os.Getpagesize(); cut < len(whole); cut += 7 * os.Getpagesize() {
 		ok(t, os.WriteFile(half, whole[:cut], 0o600))
 		g, err := groupcommit.Open(groupcommit.Config{Path: half, Name: "test", Buckets: []string{string(bucket)}, Lock: time.Millisecond})
 		if err == nil {
