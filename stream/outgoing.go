@@ -176,6 +176,7 @@ func (c *call) abandon(why *Status) {
 		}
 		b = next
 	}
+	c.st.relieve()
 }
 
 // watch binds the stream to a context: stop ends that.

@@ -106,8 +106,8 @@ func (st *Stream) letGo(b *Buffer, read bool) {
 // with Go.
 func (st *Stream) Recv() ([]byte, error) {
 	c := st.lockCall()
-	if c.finishFirst() && st.sess.short.Load() {
-		st.put(opCredit, nil)
+	if c.finishFirst() {
+		st.relieve()
 	}
 	for c.first == nil && !c.eof && c.over == nil {
 		c.waits++
@@ -162,6 +162,15 @@ func (c *call) finishFirst() bool {
 	b.next = nil
 	c.st.freeInbound(b)
 	return true
+}
+
+// relieve has the loop look whether it may open the connection's window again, if
+// that is withheld. A client's stream that is over takes no commands any more. Any
+// goroutine.
+func (st *Stream) relieve() {
+	if s := st.home(); s.short.Load() && !st.put(opCredit, nil) && s.link != nil {
+		s.link.Poke()
+	}
 }
 
 // takeBack ends the loan of what Recv has decompressed last. mu is held. free:
