@@ -3,9 +3,9 @@ package conn
 import (
 	"net"
 	"testing"
+	"time"
 
 	"github.com/weir-go/weir/bounds"
-	"time"
 )
 
 // One ready connection: wait, read, Data, write.
@@ -125,5 +125,31 @@ func BenchmarkSetReadDeadline(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		bl.SetReadDeadline(time.Now().Add(30 * time.Second))
+	}
+}
+
+// A message that comes alone, every 3 ms: what it costs the process, its sender
+// and the scheduler's monitor included.
+func BenchmarkSparse(b *testing.B) {
+	for name, keep := range map[string]bool{"holds": true, "parks": false} {
+		b.Run(name, func(b *testing.B) {
+			rt := running(b, Config{Loops: 1, KeepThread: keep})
+			nc := dial(b, listening(b, rt, echoes).Addr())
+			pace := time.NewTicker(3 * time.Millisecond)
+			defer pace.Stop()
+			turn := func() {
+				<-pace.C
+				mustAsk(b, nc, "hello")
+			}
+			for range 100 { // it finds out how much there is to do
+				turn()
+			}
+			before, n := processTime(), 0
+			for b.Loop() {
+				turn()
+				n++
+			}
+			b.ReportMetric(float64((processTime()-before).Microseconds())/float64(n), "cpu-us/op")
+		})
 	}
 }

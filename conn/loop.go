@@ -36,6 +36,7 @@ type loop struct {
 	batch   inbox   // what is being worked off
 	ending  bool    // Close: the loop leaves after this turn
 	drain   bool    // Shutdown: connections end as they become quiet
+	rest    rest    // how it sleeps
 	locked  bool    // the goroutine holds its thread
 	inline  int     // turns in a row without a hand-off
 	handed  int     // goroutines readied in this turn
@@ -75,6 +76,7 @@ func newLoop(rt *Runtime, index int) (*loop, error) {
 		stage:  make([]byte, 0, stageSize),
 		now:    timer.Now(),
 	}
+	l.rest.begin(p, l.now, rt.cfg.KeepThread)
 	l.nobody.loop, l.nobody.fd, l.nobody.token = l, -1, nobodyToken
 	return l, nil
 }
@@ -106,14 +108,19 @@ func (l *loop) run() {
 // turn is one pass of the loop: sleep, then readiness, deadlines, posted work
 // and, last, one flush for every connection written to with Append.
 func (l *loop) turn(timeout time.Duration) {
+	if l.rest.parked && timeout != 0 {
+		l.count.parks++
+	}
 	n := l.sleep(timeout)
 	l.now = timer.Now()
+	l.rest.woke(l.now)
 	l.turnSeq.Add(1)
 	l.filled, l.next, l.handed = n, 0, 0
 	l.greedy, l.turn2 = l.turn2[:0], l.greedy
 	for !l.work() {
 	}
-	took := timer.Now().Sub(l.now)
+	ended := timer.Now()
+	took := ended.Sub(l.now)
 	if most := l.rt.cfg.SlowCallback; took > most && most > 0 {
 		l.slowTurn()
 	}
@@ -121,6 +128,7 @@ func (l *loop) turn(timeout time.Duration) {
 	if t := l.trace; t != nil && t.Turn != nil {
 		t.Turn(l.index, n, took)
 	}
+	l.settleRest(ended)
 	l.manners()
 }
 
@@ -147,7 +155,7 @@ func (l *loop) sleep(timeout time.Duration) int {
 
 // patience is how long the next turn may sleep.
 func (l *loop) patience() time.Duration {
-	if len(l.greedy) > 0 || l.handed > 0 || l.post.Load() > 0 {
+	if len(l.greedy) > 0 || l.handed > 0 && !l.rest.parked || l.post.Load() > 0 {
 		return 0
 	}
 	when, ok := l.heap.Next()
@@ -293,20 +301,26 @@ func (l *loop) panicked(v any, stack []byte) {
 // until the P is taken from it. A loop whose handlers do everything inline
 // holds its thread, which keeps the scheduler's monitor from interrupting it;
 // one that hands work off must not, for a locked thread makes each switch
-// between it and other goroutines cost two futexes.
+// between it and other goroutines cost two futexes. One that parks lets them run
+// by that, and has no thread to hold.
 func (l *loop) manners() {
-	if l.handed > 0 {
+	if l.inline++; l.handed > 0 {
 		l.inline = 0
-		if l.locked {
-			l.locked = false
-			runtime.UnlockOSThread()
-		}
-		runtime.Gosched()
-		return
 	}
-	if l.inline++; l.inline == inlineTurns && !l.locked {
-		l.locked = true
+	if holds := l.inline >= inlineTurns && !l.rest.parked; holds != l.locked {
+		l.hold(holds)
+	}
+	if l.handed > 0 && !l.rest.parked {
+		runtime.Gosched()
+	}
+}
+
+// hold has the goroutine keep its thread, or let it go.
+func (l *loop) hold(on bool) {
+	if l.locked = on; on {
 		runtime.LockOSThread()
+	} else {
+		runtime.UnlockOSThread()
 	}
 }
 

@@ -340,7 +340,7 @@ func TestPanicsUnderLoad(t *testing.T) {
 // connection: the loop has another goroutine then, also when the first held its
 // thread.
 func TestGoexitUnderLoad(t *testing.T) {
-	rt := running(t, Config{Loops: 1})
+	rt := running(t, Config{Loops: 1, KeepThread: true})
 	ended := make(chan error, 1)
 	ln := listening(t, rt, func(*Conn) Handler {
 		return funcs{

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/weir-go/weir/internal/sock"
+	"github.com/weir-go/weir/timer"
 )
 
 // Runtime is a few loops, the listeners and connections on them, and the limits
@@ -18,6 +19,7 @@ type Runtime struct {
 	stop   chan struct{}  // closed by Close
 	alarm  chan struct{}  // wakes the watchdog
 	budget budget
+	load   load          // how busy the process is, see rest
 	next   atomic.Uint32 // round robin over loops
 
 	conns    atomic.Int64 // open or being opened
@@ -73,6 +75,7 @@ func newRuntime(cfg Config) (*Runtime, error) {
 		pool:      cfg.Pool,
 	}
 	rt.budget.limit = cfg.ByteBudget
+	rt.load.begin(timer.Now())
 	if err := rt.reserve.open(); err != nil {
 		return nil, err
 	}

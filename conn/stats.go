@@ -59,6 +59,7 @@ type Stats struct {
 // LoopStats is what one loop has counted.
 type LoopStats struct {
 	Turns          uint64
+	Parks          uint64 // sleeps without a thread, see Config.KeepThread
 	Events         uint64 // readiness events
 	Stale          uint64 // of them, for sources that had left
 	Posted         uint64 // functions and wishes from other goroutines
@@ -93,7 +94,7 @@ func (h *Histogram) add(v uint64) {
 
 // counts is what a loop counts during a turn, without atomics or locks.
 type counts struct {
-	stale, posted, timers         uint64
+	stale, posted, timers, parks  uint64
 	bytesRead, bytesWritten       uint64 // by others than the loop: tally
 	opened, closed                uint64
 	panics, idle, slow, inPauses  uint64
@@ -165,6 +166,7 @@ func (t *counts) add(c *counts) {
 	t.bytesWritten += c.bytesWritten
 	t.posted += c.posted
 	t.timers += c.timers
+	t.parks += c.parks
 	t.stale += c.stale
 	t.opened += c.opened
 	t.closed += c.closed
@@ -219,7 +221,7 @@ func (l *loop) statsInto(s *Stats) {
 	defer p.mu.Unlock()
 	t := &p.total
 	s.Loops = append(s.Loops, LoopStats{
-		Turns: p.turns, Events: p.events, Stale: t.stale, Posted: t.posted, Timers: t.timers, TimersSet: int64(p.timers),
+		Turns: p.turns, Parks: t.parks, Events: p.events, Stale: t.stale, Posted: t.posted, Timers: t.timers, TimersSet: int64(p.timers),
 		SlowTurns: t.slowTurns, Wakes: wakes.Wakes, WakesCoalesced: wakes.WakesCoalesced, Conns: l.conns.Load(),
 		TurnTime: p.times, TurnEvents: p.sizes,
 	})

@@ -141,7 +141,7 @@ func TestAwakeLoopIsNotRung(t *testing.T) {
 // A loop whose callbacks do everything themselves holds its thread; one that
 // hands work to goroutines lets go of it.
 func TestManners(t *testing.T) {
-	r := newRig(t, Config{Pool: poolFunc(func(work func()) error { go work(); return nil })})
+	r := newRig(t, Config{KeepThread: true, Pool: poolFunc(func(work func()) error { go work(); return nil })})
 	done := make(chan struct{}, 1)
 	c, _ := r.pair(Options{}, echoes)
 	defer runtime.UnlockOSThread()

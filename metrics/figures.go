@@ -103,6 +103,8 @@ var loopFigures = []loopFigure{
 		func(s *conn.LoopStats) float64 { return float64(s.Conns) }},
 	{count, "turns_total", "Turns: one wait and the work that it brought.",
 		func(s *conn.LoopStats) float64 { return float64(s.Turns) }},
+	{count, "parks_total", "Sleeps without a thread: of a loop that has little to do.",
+		func(s *conn.LoopStats) float64 { return float64(s.Parks) }},
 	{count, "events_total", "Readiness events that the kernel reported.",
 		func(s *conn.LoopStats) float64 { return float64(s.Events) }},
 	{count, "stale_events_total", "Events dropped because their connection had gone before.",

@@ -100,6 +100,23 @@
 // runnable does well to call runtime.Gosched before it sleeps, otherwise they
 // wait until the scheduler's monitor takes the processor away from the sleeper.
 //
+// For who sleeps most of the time there is a cheaper way to do it. A goroutine in
+// a system call keeps its processor until the monitor has taken it, and until
+// then the monitor is awake too: sixty short sleeps of it for an event that comes
+// alone. A goroutine that waits for a socket of package net has given its
+// processor away. [Poller.Park] has Wait do the same, on Linux: the runtime's
+// epoll watches ours, for an epoll instance is a file that can be ready like any
+// other, and the goroutine that it wakes asks ours who it was.
+//
+//	nothing to do:   Wait                       parked
+//	the thread       in epoll_pwait             gone; one of the runtime's waits for all
+//	the processor    kept, then taken           given away
+//	an event         wakes the thread, which    wakes the runtime's thread, which
+//	                 needs a processor again    has the goroutine run
+//
+// What it costs: one more look for each sleep, and that the runtime looks into
+// its own epoll only every 10 ms while all processors are busy.
+//
 // Timeouts are nanoseconds where the kernel can count them (epoll_pwait2, since
 // Linux 5.11, and kqueue), else milliseconds rounded up: to wake late is right,
 // to wake early is to spin until it is time. Even with nanoseconds the kernel

@@ -37,6 +37,7 @@ type kernel struct {
 	raw    []unix.EpollEvent // what the kernel fills; as long as the longest evs so far
 	ts     timespec
 	coarse bool // millisecond timeouts only; set by tests
+	park   parking
 }
 
 // timespec is struct __kernel_timespec: 64 bits each, on 32-bit machines too,
@@ -60,6 +61,7 @@ func (k *kernel) open() (err error) {
 }
 
 func (k *kernel) close() {
+	k.park.close()
 	_ = unix.Close(k.bell)
 	_ = unix.Close(k.epfd)
 }
@@ -91,6 +93,14 @@ func (k *kernel) wake() error {
 }
 
 func (k *kernel) wait(evs []Event, timeout time.Duration) (n int, woken bool, err error) {
+	if k.park.on && (timeout < 0 || timeout > 2*exactly) {
+		return k.parked(evs, timeout)
+	}
+	return k.poll(evs, timeout)
+}
+
+// poll asks the kernel.
+func (k *kernel) poll(evs []Event, timeout time.Duration) (n int, woken bool, err error) {
 	if len(k.raw) < len(evs) {
 		k.raw = make([]unix.EpollEvent, len(evs))
 	}

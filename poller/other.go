@@ -27,3 +27,10 @@ func (k *kernel) wake() error          { return errors.ErrUnsupported }
 func (k *kernel) wait([]Event, time.Duration) (int, bool, error) {
 	return 0, false, errors.ErrUnsupported
 }
+
+func (k *kernel) parks(on bool) error {
+	if on {
+		return errors.ErrUnsupported
+	}
+	return nil
+}

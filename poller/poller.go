@@ -174,6 +174,29 @@ func (p *Poller) Wait(evs []Event, timeout time.Duration) (n int, err error) {
 // which they do not.
 func (p *Poller) Precise() { p.kernel.precise() }
 
+// Park says how Waits sleep from now on: off, the default, in the system call;
+// on, as a goroutine does that waits for a socket of package net, without a
+// thread and without a P. It is the cheaper way for who sleeps long and often,
+// see the package comment; the price is that a Wait returns late, by up to 10
+// ms, when every P has been busy with one goroutine since something became
+// ready. A wait that is to end in time ends in the system call all the same.
+//
+// It is for the goroutine that waits, and may be called again with what it is
+// already; a change costs a system call, and the first one the poller's third
+// descriptor. Errors: ErrClosed, ErrBusy, the kernel's (EMFILE), or
+// errors.ErrUnsupported where it does not exist, which is everywhere but on
+// Linux; then Waits go on as before.
+func (p *Poller) Park(on bool) error {
+	if err := p.enterWait(); err != nil {
+		return err
+	}
+	err := p.kernel.parks(on)
+	if p.leaveWait() {
+		return ErrClosed
+	}
+	return err
+}
+
 // wait asks the kernel until there is something to say.
 func (p *Poller) wait(evs []Event, timeout time.Duration) (int, error) {
 	var began time.Duration

@@ -1,0 +1,126 @@
+package conn
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/weir-go/weir/poller"
+	"github.com/weir-go/weir/timer"
+)
+
+// rest is how a loop sleeps. In the kernel, on a thread and with a P, it is
+// there the moment something is ready, which is right for one that has much to
+// do. But a P whose goroutine sits in a system call is left to it for 10 ms,
+// while Go's monitor looks at it some sixty times, and each look is two changes
+// of threads: of a loop with a few hundred events a second it is three quarters
+// of all it costs. So a loop that mostly sleeps parks, as goroutines do that
+// wait for a socket of package net; and like them it is told late, by up to 10
+// ms, when every P is busy with one goroutine. Hence two conditions:
+//
+//	        sleeps longer than from, and the process uses less
+//	        than a third of its Ps
+//	┌───────┐ ─────────────────────────────────────────────────► ┌────────┐
+//	│ holds │                                                    │ parked │
+//	└───────┘ ◄───────────────────────────────────────────────── └────────┘
+//	        sleeps shorter than till, or the process uses
+//	        more than half of its Ps
+//
+// One that hands its work to goroutines has its P taken over by them, so that
+// the monitor has less to look at, and gains later.
+type rest struct {
+	parked bool
+	sleeps time.Duration // how long, smoothed; each counts as sleepMost at most
+	ended  timer.Time    // the last turn
+	next   timer.Time    // parking is not tried before
+}
+
+// long is how long the sleeps of a loop are for which parking pays, from when
+// it did not and till when it did. Figures: decision 18.
+type long struct{ from, till time.Duration }
+
+var (
+	longInline  = long{150 * time.Microsecond, 50 * time.Microsecond}
+	longHanding = long{4 * time.Millisecond, 2 * time.Millisecond}
+)
+
+const (
+	sleepMost = 20 * time.Millisecond
+	parkAgain = 100 * time.Millisecond
+	inlineFor = 64 // turns without a hand-off
+)
+
+// begin has the poller park once, so that what it needs for that is there, or never
+// tried for again: how many descriptors a runtime has does not change.
+func (r *rest) begin(p *poller.Poller, now timer.Time, never bool) {
+	r.ended, r.next = now, timer.Never
+	if !never && p.Park(true) == nil && p.Park(false) == nil {
+		r.next = now
+	}
+}
+
+// woke notes that the loop has slept until now.
+func (r *rest) woke(now timer.Time) {
+	slept := min(now.Sub(r.ended), sleepMost)
+	r.sleeps += (slept - r.sleeps) / 8
+}
+
+// settleRest decides how the loop sleeps next; its turn has ended now.
+func (l *loop) settleRest(now timer.Time) {
+	r, long := &l.rest, &longHanding
+	if l.inline >= inlineFor {
+		long = &longInline
+	}
+	r.ended = now
+	switch {
+	case r.parked && (r.sleeps < long.till || l.rt.load.busy(now) > parkMost):
+		l.poller.Park(false) // it may say no, as the poller says yes
+		r.parked, r.next = false, now.Add(parkAgain)
+	case !r.parked && r.sleeps > long.from && now >= r.next && l.rt.load.busy(now) < parkLeast:
+		r.parked = l.poller.Park(true) == nil
+		r.next = now.Add(parkAgain)
+	}
+}
+
+// load is how busy the process is: the processor's time that it used in the last
+// while, in thousandths of what all its Ps could have.
+type load struct {
+	share atomic.Int64
+	next  atomic.Int64 // when to look again
+
+	mu   sync.Mutex
+	at   timer.Time
+	used time.Duration
+}
+
+const (
+	parkLeast = 333 // thousandths of all Ps
+	parkMost  = 500
+	loadEvery = 20 * time.Millisecond
+)
+
+// begin has nothing to compare with: the process counts as busy at first.
+func (o *load) begin(now timer.Time) {
+	o.share.Store(1000)
+	o.at, o.used = now, processTime()
+	o.next.Store(int64(now.Add(loadEvery)))
+}
+
+// busy looks again when it is time. Any loop.
+func (o *load) busy(now timer.Time) int64 {
+	if int64(now) >= o.next.Load() && o.mu.TryLock() {
+		o.look(now, processTime(), runtime.GOMAXPROCS(0))
+		o.mu.Unlock()
+	}
+	return o.share.Load()
+}
+
+// look takes note of what the process has used until now.
+func (o *load) look(now timer.Time, used time.Duration, ps int) {
+	if most := now.Sub(o.at) * time.Duration(ps); most > 0 {
+		o.share.Store(int64(1000 * (used - o.used) / most))
+	}
+	o.at, o.used = now, used
+	o.next.Store(int64(now.Add(loadEvery)))
+}
