@@ -241,6 +241,25 @@ func TestSharedHeaderCountsOnce(t *testing.T) {
 	}
 }
 
+// A session without streams holds no more of a request than it costs to have the
+// next one that is alike for nothing.
+func TestAttackFatHeaderLeft(t *testing.T) {
+	for _, c := range []struct {
+		value string
+		kept  bool
+	}{{"QQ", true}, {strings.Repeat("QUJD", 1000), true}, {strings.Repeat(",", 15_000), false}} {
+		p := newPeer(t, Config{}, echoes)
+		p.greet()
+		id := p.open("/e.E/Open", false, "a-bin", c.value)
+		held := p.srv.Stats().Held
+		p.feed(h2.AppendRSTStream(nil, id, h2.Cancel))
+		if kept := p.s.last != nil; kept != c.kept {
+			t.Errorf("a header of %d bytes that counted %d is kept: %v", len(c.value), held, kept)
+		}
+		t.Logf("%d bytes of a header, %d bytes of memory", len(c.value), held)
+	}
+}
+
 // What is small on the wire counts as what it is when methods hold it.
 func TestAttackBombsHeld(t *testing.T) {
 	const n, budget = 50, 64 << 20

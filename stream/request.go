@@ -29,6 +29,11 @@ type request struct {
 // stream. Only what is larger is counted.
 const freeRequest = 1 << 10
 
+// keptRequest is how large a request's header may be that a session without a
+// stream of it keeps for the next one, and nobody counts. With commas, 16 KiB of a
+// header list can be half a megabyte.
+const keptRequest = 8 << 10
+
 // use counts a stream that has the request, unuse takes it off.
 func (r *request) use(s *Session) {
 	if r.users++; r.users == 1 && r.size > 0 {
@@ -44,6 +49,9 @@ func (r *request) unuse(s *Session) {
 	if r.users--; r.users == 0 && r.size > 0 {
 		s.fat -= int64(r.size)
 		s.release(r.size)
+		if s.last == r && r.size > keptRequest {
+			s.last = nil
+		}
 	}
 }
 
