@@ -27,8 +27,10 @@ type SubOptions struct {
 	Snapshot func() (state []*Message, seq uint64)
 
 	// From is the number of the first message wanted, for a client that comes
-	// back: if the log has it, there is neither a snapshot nor a gap. 0: what is
-	// published after Subscribe. Not of a topic's defaults.
+	// back: if the log has it, there is neither a snapshot nor a gap. A number
+	// that the topic has not reached is of an earlier life of it, in a process
+	// that has ended since, and gets the snapshot, or what there is from 1 on. 0:
+	// what is published after Subscribe. Not of a topic's defaults.
 	From uint64
 
 	// Ended is called on the loop, once and last, when the subscription is over:

@@ -104,8 +104,11 @@ func (t *Topic) subscribe(out subscriber, o SubOptions) (*Subscription, error) {
 		return nil, ErrClosed
 	}
 	resume := o.From > 0
-	if resume {
-		from = min(o.From, from)
+	switch {
+	case o.From > from: // of an earlier life of the topic: nobody knows what it saw of this one
+		from, resume = 1, sh.snapshot == nil
+	case resume:
+		from = o.From
 	}
 	if t.subs.Add(1) > int64(t.cfg.MaxSubs) {
 		t.subs.Add(-1)

@@ -81,7 +81,11 @@ func (w *world) publish(key string, subs []*model) {
 func (m *model) join(w *world) {
 	m.first = true
 	if m.o.From > 0 {
-		for _, e := range w.all[min(m.o.From-1, w.head):] {
+		seen := m.o.From - 1
+		if seen > w.head { // by a client of an earlier life
+			seen = 0
+		}
+		for _, e := range w.all[seen:] {
 			m.add(e, w)
 		}
 	}

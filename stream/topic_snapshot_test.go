@@ -179,8 +179,10 @@ func TestFrom(t *testing.T) {
 		{10, true, "state(20) end 21"},
 		{10, false, "gap(10-10) 11 12 13 14 15 16 17 18 19 20 21"},
 		{1, false, "gap(1-10) 11 12 13 14 15 16 17 18 19 20 21"},
-		{99, false, "21"},
-		{99, true, "21"},
+		{22, false, "gap(1-10) 11 12 13 14 15 16 17 18 19 20 21"},
+		{22, true, "state(20) end 21"},
+		{99, false, "gap(1-10) 11 12 13 14 15 16 17 18 19 20 21"},
+		{99, true, "state(20) end 21"},
 	} {
 		r := newRig(1)
 		b := newBoard(r, TopicConfig{Ring: 10})
