@@ -18,6 +18,7 @@ func TestMain(m *testing.M) { leak.Main(m) }
 type fakeLink struct {
 	rt     *conn.Runtime
 	out    []byte
+	writes int
 	room   int // bytes it still accepts; below 0: any number
 	poked  chan struct{}
 	handed int
@@ -28,6 +29,7 @@ type fakeLink struct {
 }
 
 func (l *fakeLink) Write(p []byte) (int, error) {
+	l.writes++
 	switch {
 	case l.closed:
 		return 0, conn.ErrClosed
