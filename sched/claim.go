@@ -53,12 +53,18 @@ func (s *Scheduler) claim(r *run) (fence uint64, why Reason, err error) {
 // hold asks the Guard if the run has no hold yet. What was told to end while it
 // asked, and what has lost its hold, has no business in the body. Not locked.
 func (s *Scheduler) hold(r *run, g *grip) (_ *grip, why Reason, err error) {
-	var held Held
+	var (
+		held Held
+		left time.Duration
+	)
 	first := g == nil
 	if first {
 		g = &grip{run: r}
 		err = asked(func() (err error) {
 			held, err = s.cfg.Guard.Hold(r.ctx, Key{r.spec.Name, r.instant}, func(err error) { s.holdLost(g, err) })
+			if other := (*HeldError)(nil); errors.As(err, &other) {
+				left = max(other.Left, leastLeft)
+			}
 			return err
 		})
 		switch {
@@ -71,7 +77,7 @@ func (s *Scheduler) hold(r *run, g *grip) (_ *grip, why Reason, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil {
-		g.run = nil
+		g.run, r.left = nil, left
 		return nil, why, err
 	}
 	if first {
@@ -94,6 +100,31 @@ func (s *Scheduler) holdLost(g *grip, err error) {
 		s.halt(r, HoldLost, g.lost, r.spec.Grace, s.clock.Now())
 	}
 	s.release()
+}
+
+// leastLeft is the least time between two questions for a run that another holds.
+const leastLeft = 100 * time.Millisecond
+
+// waitsForOther reports whether a run that another replica holds is asked for again.
+// Locked.
+func (s *Scheduler) waitsForOther(r *run, now timer.Time) bool {
+	return r.reason == Taken && r.left > 0 && r.stop == NoReason && r.task.flags&gone == 0 && !s.closing && !r.tooLate(now)
+}
+
+// await lets a run wait until the other's hold may be over. Locked.
+func (s *Scheduler) await(r *run, now timer.Time) {
+	r.stage, r.waited = resting, true
+	r.tries-- // this was none
+	s.others[r] = struct{}{}
+	s.count.Retrying++
+	s.set(r.task.id, &r.timer, now.Add(r.left))
+}
+
+// leaveToOther gives up a run that waits for another replica's: that is at it, or
+// was. Locked.
+func (s *Scheduler) leaveToOther(r *run, now timer.Time) {
+	s.count.Retrying--
+	s.finish(r, Skipped, Taken, now)
 }
 
 // patience is how long Guard and State have to take the end of a run.

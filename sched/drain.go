@@ -104,6 +104,10 @@ func (s *Scheduler) shutDoor() {
 		}
 		q.blocked = nil
 	}
+	now := s.clock.Now()
+	for r := range s.others {
+		s.leaveToOther(r, now)
+	}
 	s.release()
 }
 

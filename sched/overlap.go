@@ -12,6 +12,13 @@ func (s *Scheduler) fire(t *Task, o occasion, now timer.Time) error {
 	s.open++
 	t.live = orNew(t.live)
 	l := t.live
+	if t.busy() {
+		for i := len(l.runs) - 1; i >= 0; i-- { // what is newer is not held up by another replica
+			if _, waits := s.others[l.runs[i]]; waits {
+				s.leaveToOther(l.runs[i], now)
+			}
+		}
+	}
 	if !t.busy() {
 		return s.admit(t, o, now)
 	}

@@ -63,6 +63,9 @@ type progress struct {
 	grip   *grip
 	mark   Mark
 
+	left   time.Duration // of another's hold, when it was asked for; 0: none
+	waited bool          // for that, at least once
+
 	handed  bool // its place in the queue was given to another
 	orphan  bool
 	lined   bool // its line is written: what is left is to come back
@@ -113,6 +116,7 @@ func (x *runTimer) Fire(now timer.Time) {
 		s.withdraw(r, now)
 		s.finish(r, Dropped, TooLate, now)
 	case r.stage == resting:
+		delete(s.others, r)
 		s.enqueue(r, now)
 	case r.stage == executing && r.stop == NoReason:
 		reason := TimedOut
@@ -142,11 +146,11 @@ func (r *run) limit(now timer.Time) timer.Time {
 func (s *Scheduler) begin(r *run, now timer.Time) {
 	s.unqueue(r)
 	r.stage, r.began = executing, now
-	if r.tries == 0 {
+	if r.tries == 0 && !r.waited {
 		r.spec.series.Began.add(now.Sub(r.decided))
 	}
 	r.tries++
-	r.err, r.reason = nil, NoReason
+	r.err, r.reason, r.left = nil, NoReason, 0
 	s.count.Tries++
 	s.executing++
 	r.spec.queue.running++
@@ -295,6 +299,7 @@ func (s *Scheduler) finish(r *run, o Outcome, why Reason, now timer.Time) {
 // leave takes a run that is over from its task. Locked.
 func (s *Scheduler) leave(r *run, now timer.Time) {
 	r.stage = over
+	delete(s.others, r)
 	s.stop(r.task.id, &r.timer)
 	t := r.task
 	if c := r.disclaim(); !c.none() {

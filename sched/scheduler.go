@@ -90,6 +90,8 @@ type Scheduler struct {
 	readied int          // in both
 	turn    uint64
 
+	others map[*run]struct{} // runs that wait for those of other replicas
+
 	left   []claimed // of runs that were given up; each worker ends them first
 	ending int       // of them, being ended
 
@@ -118,7 +120,7 @@ func New(cfg Config) (*Scheduler, error) {
 	s := &Scheduler{cfg: cfg, clock: cfg.Clock, pool: cfg.Pool, asleep: timer.Never,
 		names: make(map[string]*Task), groups: make(map[<-chan struct{}]*group),
 		queues: make(map[string]*queue), resources: make(map[string]*gate),
-		series: make(map[[2]string]*series), orphans: make(map[*run]struct{}), ended: make(chan struct{})}
+		series: make(map[[2]string]*series), orphans: make(map[*run]struct{}), others: make(map[*run]struct{}), ended: make(chan struct{})}
 	s.endless = new(group)
 	s.groups[nil] = s.endless
 	s.loop = s.work

@@ -95,7 +95,7 @@ type Stats struct {
 	Tasks     int // added and not gone
 	Waiting   int // runs that have not begun
 	Running   int // bodies, orphans included
-	Retrying  int // runs between two tries
+	Retrying  int // runs between two tries, or that another replica holds
 	Orphans   int // bodies that ignore the end of their context
 	Workers   int // goroutines
 	Lines     uint64

@@ -138,8 +138,8 @@ func (s *Scheduler) back(r *run, why Reason, err error) timer.Time {
 	if why == Panicked {
 		s.count.Panics++
 	}
-	again := s.triesAgain(r, now)
-	if !again {
+	again, waits := s.triesAgain(r, now), s.waitsForOther(r, now)
+	if !again && !waits {
 		if c := r.disclaim(); !c.none() {
 			s.stop(r.task.id, &r.timer) // its body took no longer than this
 			r.stage = ending
@@ -151,9 +151,12 @@ func (s *Scheduler) back(r *run, why Reason, err error) timer.Time {
 	}
 	r.ctx.end(context.Canceled) // what the body has derived from it ends, too
 	s.returned(r, now)
-	if again {
+	switch {
+	case waits:
+		s.await(r, now)
+	case again:
 		s.rest(r, now)
-	} else {
+	default:
 		s.settle(r, now)
 	}
 	return now

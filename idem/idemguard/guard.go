@@ -3,7 +3,7 @@
 // the key of its job and its instant.
 //
 //	replica 1  due ─ Hold ─► Begin: new ──► body ─► End(ran) ─► Finish: done
-//	replica 2  due ─ Hold ─► Begin: busy ─► ErrTaken
+//	replica 2  due ─ Hold ─► Begin: busy ─► HeldError
 //	replica 2  later ──────► Begin: done ─► ErrTaken
 //
 //	replica 1  due ─ Hold ─► Begin: new ──► body ... dies; no heartbeat any more
@@ -64,7 +64,7 @@ var _ sched.Guard = (*Guard)(nil)
 var errNotRun = errors.New("idemguard: not run")
 
 // Hold implements sched.Guard. It does not wait for another holder. An error
-// that is not sched.ErrTaken is idem's.
+// that is not sched.ErrTaken, which a *sched.HeldError is, too, is idem's.
 func (g *Guard) Hold(ctx context.Context, k sched.Key, lost func(error)) (sched.Held, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -85,11 +85,14 @@ func (g *Guard) Hold(ctx context.Context, k sched.Key, lost func(error)) (sched.
 		return h, nil
 	case <-h.over:
 	}
+	var e *idem.Error
 	switch {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
-	case h.err == nil, errors.Is(h.err, idem.ErrBusy): // done by another, or he is at it
+	case h.err == nil: // done by another
 		return nil, sched.ErrTaken
+	case errors.Is(h.err, idem.ErrBusy) && errors.As(h.err, &e): // he is at it
+		return nil, &sched.HeldError{Left: e.Left}
 	}
 	return nil, h.err
 }

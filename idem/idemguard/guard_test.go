@@ -78,7 +78,8 @@ func lost(t *testing.T) {
 	told := make(chan error, 2)
 	h, err := a.Hold(t.Context(), key, func(err error) { told <- err })
 	ok(t, err)
-	if _, err := b.Hold(t.Context(), key, nil); err != sched.ErrTaken {
+	var at *sched.HeldError
+	if _, err := b.Hold(t.Context(), key, nil); !errors.As(err, &at) || at.Left <= 0 || at.Left > time.Second || !errors.Is(err, sched.ErrTaken) {
 		t.Fatal(err)
 	}
 	cut.gone.Store(true)
@@ -93,7 +94,7 @@ func lost(t *testing.T) {
 	var other sched.Held
 	for ; other == nil; <-time.After(time.Millisecond) {
 		other, err = b.Hold(t.Context(), key, func(error) { t.Error("lost") })
-		if err != nil && err != sched.ErrTaken {
+		if err != nil && !errors.Is(err, sched.ErrTaken) {
 			t.Fatal(err)
 		}
 	}
@@ -182,5 +183,47 @@ func TestReplicas(t *testing.T) {
 		if n != 1 {
 			t.Errorf("%v was executed %d times", i, n)
 		}
+	}
+}
+
+// TestDeadReplicaIsTakenOver: two programs fire, one has the run and is not heard of
+// any more. The other, which was told that it is taken, has it then.
+func TestDeadReplicaIsTakenOver(t *testing.T) {
+	shared, at := &idem.Memory{}, time.Now().Add(100*time.Millisecond)
+	fires, died := make(chan sched.Fire, 10), make(chan struct{})
+	var first sync.Once
+	var all []*sched.Scheduler
+	for range 2 {
+		cut := &cutOff{Store: shared}
+		g := &idemguard.Guard{Client: &idem.Client{Store: cut}, Lease: 500 * time.Millisecond}
+		s, err := sched.New(sched.Config{Guard: g})
+		ok(t, err)
+		all = append(all, s)
+		_, err = s.Add(t.Context(), sched.Job{Name: "report", Guarded: true, Trigger: sched.At(at),
+			Do: func(_ context.Context, f sched.Fire) error {
+				fires <- f
+				first.Do(func() {
+					cut.gone.Store(true)
+					<-died
+				})
+				return nil
+			}})
+		ok(t, err)
+	}
+	var got []sched.Fire
+	for range 2 {
+		select {
+		case f := <-fires:
+			got = append(got, f)
+		case <-time.After(patience):
+			t.Fatal("the run of a replica that died is nobody's")
+		}
+	}
+	close(died)
+	if got[0].Key() != got[1].Key() || got[1].Fence <= got[0].Fence || got[1].Try != 1 {
+		t.Errorf("%+v, and then %+v", got[0], got[1])
+	}
+	for _, s := range all {
+		ok(t, s.Close(t.Context()))
 	}
 }
