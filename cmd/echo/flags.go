@@ -22,6 +22,7 @@ type options struct {
 	admin  string
 	trace  bool
 	idle   time.Duration
+	hold   bool
 	drain  time.Duration
 	notice time.Duration
 
@@ -49,6 +50,7 @@ Serve:
   -loops N       loops of the runtime; 0 is one for each core, at most 4 (0)
   -admin ADDR    serve /healthz, /readyz, /metrics, /stats and /debug/pprof/ there
   -v             show what happens, a line for each event
+  -hold          loops hold their threads however little they have to do; lab 6
   -idle D        close connections that are silent for so long; 0 is never (0s)
   -notice D      how long /readyz says that the server ends before it begins to,
                  so that balancers send nobody any more (0s)
@@ -71,7 +73,7 @@ Drive:
 // onlyDriving and onlyServing are the flags that mean nothing to the other.
 var (
 	onlyDriving = []string{"conns", "size", "pipeline", "rate", "for"}
-	onlyServing = []string{"listen", "face", "grpc", "admin", "v", "idle", "notice", "drain"}
+	onlyServing = []string{"listen", "face", "grpc", "admin", "v", "hold", "idle", "notice", "drain"}
 	onlyBytes   = []string{"listen", "face"}
 )
 
@@ -87,6 +89,7 @@ func parse(args []string, errs io.Writer) (o options, err error) {
 	f.StringVar(&o.admin, "admin", "", "")
 	f.BoolVar(&o.trace, "v", false, "")
 	f.DurationVar(&o.idle, "idle", 0, "")
+	f.BoolVar(&o.hold, "hold", false, "")
 	f.DurationVar(&o.drain, "drain", 10*time.Second, "")
 	f.DurationVar(&o.notice, "notice", 0, "")
 	f.StringVar(&o.drive, "drive", "", "")

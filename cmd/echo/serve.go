@@ -47,7 +47,7 @@ func serve(ctx context.Context, stop func(), o options, out io.Writer) error {
 	defer sockets.Close()
 	p := &program{sockets: sockets, health: health.New(health.Config{})}
 	events := newTracer(o.trace)
-	if err := p.open(ctx, o, conn.Config{Loops: o.loops, Trace: events.trace()}); err != nil {
+	if err := p.open(ctx, o, conn.Config{Loops: o.loops, KeepThread: o.hold, Trace: events.trace()}); err != nil {
 		return err
 	}
 	defer events.close() // after the server: deferred calls run last first
