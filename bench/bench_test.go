@@ -168,7 +168,7 @@ func TestRun(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name string) string { return filepath.Join(dir, name) }
 	var out, errs strings.Builder
-	code := command([]string{"echo", "-quick", "-subjects", "std", "-shapes", "2x64x1,2x512x4", "-cases", "shapes,churn,burnt",
+	code := command([]string{"echo", "-quick", "-subjects", "std", "-shapes", "2x64x1,2x512x4", "-cases", "shapes,churn,sparse,burnt",
 		"-rounds", "2", "-window", "50ms", "-warm", "5ms",
 		"-json", file("rows.json"), "-md", file("t.md"), "-doc", file("doc.md")}, nil, &out, &errs)
 	if code != 0 {
@@ -183,7 +183,7 @@ func TestRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []report.Row{
-		{Case: "2x64x1", Metric: "rate"}, {Case: "2x512x4", Metric: "p99"}, {Case: "churn", Metric: "conns_per_second"}, {Case: "burnt", Metric: "p99.9"},
+		{Case: "2x64x1", Metric: "rate"}, {Case: "2x512x4", Metric: "p99"}, {Case: "churn", Metric: "conns_per_second"}, {Case: "sparse-300", Metric: "p99"}, {Case: "burnt", Metric: "p99.9"},
 	} {
 		if !slices.ContainsFunc(rows, func(r report.Row) bool {
 			return r.Case == want.Case && r.Metric == want.Metric && r.Subject == "std" && r.Bench == "echo" && r.Rounds == 2 && r.Median > 0

@@ -65,7 +65,7 @@ func (j job) config() (loads.Config, error) {
 	if err != nil {
 		return loads.Config{}, err
 	}
-	return loads.Config{To: to, Mode: mode, Conns: j.Conns, Size: j.Size, Pipeline: j.Pipeline}, nil
+	return loads.Config{To: to, Mode: mode, Conns: j.Conns, Size: j.Size, Pipeline: j.Pipeline, Rate: j.Rate}, nil
 }
 
 // measure warms up and opens one window. Nothing is under way when the watch begins and when it ends, so the CPU

@@ -18,7 +18,7 @@ var echoProse string
 var echoArea = &area{
 	word:    "echo",
 	what:    "a server that sends back what it is sent, over TCP on loopback",
-	cases:   []string{"shapes", "idle", "churn", "syscalls", "burnt"},
+	cases:   []string{"shapes", "idle", "churn", "syscalls", "sparse", "burnt"},
 	measure: measureEcho,
 	metrics: []report.Metric{
 		{Name: "rate", Unit: "req/s", Title: "req/s", Ratio: report.RatioRow},
@@ -86,7 +86,8 @@ func measureEcho(b *bench) error {
 		name string
 		run  func(*bench, []subject) error
 	}{
-		{"shapes", echoShapesCase}, {"idle", echoIdle}, {"churn", echoChurn}, {"syscalls", echoSyscalls}, {"burnt", echoBurnt},
+		{"shapes", echoShapesCase}, {"idle", echoIdle}, {"churn", echoChurn}, {"syscalls", echoSyscalls}, {"sparse", echoSparse},
+		{"burnt", echoBurnt},
 	} {
 		if b.wants(one.name) {
 			if err := one.run(b, subjects); err != nil {

@@ -78,6 +78,23 @@ func echoChurn(b *bench, subjects []subject) error {
 	})
 }
 
+// echoSparse is the cost of messages that come alone, most of it not their own: of waking up and going to sleep. The
+// cores are everybody's, as they are to a server with little to do.
+func echoSparse(b *bench, subjects []subject) error {
+	for _, rate := range []int{300, 3000} {
+		id := fmt.Sprint("sparse-", rate)
+		b.names[id] = fmt.Sprintf("64 connections × 64 B, %d messages a second together", rate)
+		j := job{Mode: "echo", Conns: 64, Size: 64, Pipeline: 1, Rate: rate, Warm: b.warm, Window: b.window}
+		err := b.interleave(id, subjects, b.rounds, func(s subject) (*figures, error) {
+			return b.load(s, j, everywhere())
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // echoBurnt is the latency that is left when handlers elsewhere in the process compute: twice as many burning
 // goroutines as cores, and neither the server nor the driver has a core of its own.
 func echoBurnt(b *bench, subjects []subject) error {

@@ -28,6 +28,7 @@ type job struct {
 	Conns    int
 	Size     int // bytes of a message
 	Pipeline int // messages under way on each connection
+	Rate     int // messages a second, of all connections together; 0: as many as come back
 	Warm     time.Duration
 	Window   time.Duration
 	Server   int // process whose CPU time is sampled at the edges of the window
