@@ -24,13 +24,15 @@ import (
 // between them, whose interest list has ours, or nothing.
 type parking struct {
 	on    bool
+	in    bool // outer has our epoll
+	stays bool // and keeps it, masked, when parking is off
 	outer int
 	file  *os.File // outer's; nil before the first time
 	raw   syscall.RawConn
 	look  func(uintptr) bool // k.look, made once
 
-	// deadline is the file's, 0 for none. It is changed only when it is too late:
-	// one that comes early costs a look.
+	// deadline is the file's on clock, 0 for none. It is changed only when it is too
+	// late: one that comes early costs a look.
 	deadline time.Duration
 
 	// What the look of this wait found.
@@ -45,6 +47,13 @@ type parking struct {
 // is slept in the kernel.
 const exactly = 2 * time.Millisecond
 
+// A longer timeout is shortened, Wait sleeps the rest: its end would be beyond what
+// a Duration can say.
+const longest = 365 * 24 * time.Hour
+
+// long is how long it may take to take our epoll in if that is to be done again.
+const long = 100 * time.Microsecond
+
 // parks turns parking on or off. Owned by the waiter.
 func (k *kernel) parks(on bool) error {
 	p := &k.park
@@ -57,16 +66,31 @@ func (k *kernel) parks(on bool) error {
 		}
 		p.look = k.look
 	}
-	op := unix.EPOLL_CTL_DEL
-	if on {
-		op = unix.EPOLL_CTL_ADD
-	}
-	err := unix.EpollCtl(p.outer, op, k.epfd, &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET})
-	if err != nil {
+	if err := p.watch(k.epfd, on); err != nil {
 		return os.NewSyscallError("epoll_ctl", err)
 	}
 	p.on = on
 	return nil
+}
+
+// watch has outer see edges of epfd, or no more. None is missed when it begins
+// to: the first thing a Wait does is to look.
+func (p *parking) watch(epfd int, on bool) error {
+	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET}
+	switch {
+	case !on && !p.stays:
+		p.in = false
+		return unix.EpollCtl(p.outer, unix.EPOLL_CTL_DEL, epfd, &ev)
+	case !on:
+		ev.Events = 0 // EPOLLERR and EPOLLHUP are left, which an epoll never has
+		return unix.EpollCtl(p.outer, unix.EPOLL_CTL_MOD, epfd, &ev)
+	case p.in:
+		return unix.EpollCtl(p.outer, unix.EPOLL_CTL_MOD, epfd, &ev)
+	}
+	began := clock()
+	err := unix.EpollCtl(p.outer, unix.EPOLL_CTL_ADD, epfd, &ev)
+	p.in, p.stays = err == nil, clock()-began > long
+	return err
 }
 
 // open makes outer and has the runtime watch it.
@@ -119,7 +143,8 @@ func (k *kernel) parked(evs []Event, timeout time.Duration) (n int, woken bool, 
 	return p.n, p.woken, err
 }
 
-// look is called by the runtime when there may be something, and once before.
+// look is called by raw.Read, in the waiter's goroutine: once before it parks, and
+// each time that the runtime has seen an edge.
 func (k *kernel) look(uintptr) (found bool) {
 	p := &k.park
 	p.n, p.woken, p.err = k.poll(p.room, 0)
@@ -131,10 +156,10 @@ func (p *parking) until(timeout time.Duration) error {
 	if timeout < 0 {
 		return nil
 	}
-	at := clock() + timeout - exactly
+	at := clock() + min(timeout, longest) - exactly
 	if p.deadline != 0 && p.deadline <= at {
 		return nil
 	}
 	p.deadline = at
-	return p.file.SetReadDeadline(time.Now().Add(timeout - exactly))
+	return p.file.SetReadDeadline(start.Add(at))
 }
