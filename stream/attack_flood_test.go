@@ -174,7 +174,7 @@ func TestAttackFrames(t *testing.T) {
 			h.send(h2.AppendHeaders(nil, 1, bytes.Repeat([]byte{0x82}, 96<<10), true, h2.MinMaxFrame))
 		}},
 		{"HPACK: a string of 1 GiB", h2.CompressionError, true, func(h *hostile) {
-			h.send(raw(h2.FrameHeaders, 0, 1, []byte{0, 0x7f, 0x81, 0xff, 0xff, 0xff, 0x03}))
+			h.send(raw(h2.FrameHeaders, h2.FlagEndHeaders, 1, []byte{0, 0x7f, 0x81, 0xff, 0xff, 0xff, 0x03}))
 		}},
 		{"nothing but the preface", h2.SettingsTimeout, false, func(h *hostile) { h.send([]byte(h2.Preface)) }},
 		{"nothing at all", h2.SettingsTimeout, false, func(h *hostile) {}},

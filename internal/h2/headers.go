@@ -7,17 +7,20 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// headerBlock is a header block being assembled, RFC 9113, section 4.3. It is
-// decoded frame by frame: what came is not kept. It is always decoded to its
-// end, whatever becomes of the stream, or the decoder would lose its place.
+// headerBlock is a header block being assembled, RFC 9113, section 4.3. One of
+// several frames is put together first: the decoder would keep what it has of a
+// field, and the storage for as long as the connection lasts. It is always
+// decoded to its end, whatever becomes of the stream, or the decoder would lose
+// its place.
 type headerBlock struct {
 	Block
 	id     uint32
-	end    bool // END_STREAM
-	size   int  // encoded bytes so far
-	frames int  // CONTINUATION frames so far
-	list   int  // decoded bytes as section 6.5.2 counts them
-	limit  int  // of list
+	end    bool   // END_STREAM
+	size   int    // encoded bytes so far
+	frames int    // CONTINUATION frames so far
+	parts  []byte // of several frames, what has come
+	list   int    // decoded bytes as section 6.5.2 counts them
+	limit  int    // of list
 	seen   seen
 	bad    string // why it is malformed; empty if it is not
 	fresh  bool   // it opens a stream
@@ -132,11 +135,19 @@ func (c *Core[O]) continuationFrame(h Header, p []byte) {
 	c.fragment(h, p)
 }
 
-// fragment decodes a piece of the block.
+// fragment takes a piece of the block, and decodes it when it is the last.
 func (c *Core[O]) fragment(h Header, p []byte) {
 	b := c.block
 	if b.size += len(p); b.size > c.limits.MaxHeaderBlock {
 		c.fail(EnhanceYourCalm, "", "a header block is too long")
+		return
+	}
+	last := h.Flags.Has(FlagEndHeaders)
+	if !last || b.frames > 0 {
+		b.parts = append(b.parts, p...)
+		p = b.parts
+	}
+	if !last {
 		return
 	}
 	if c.dec == nil {
@@ -147,16 +158,14 @@ func (c *Core[O]) fragment(h Header, p []byte) {
 		c.dec.SetMaxStringLength(c.limits.MaxHeaderBlock)
 	}
 	_, err := c.dec.Write(p)
-	if err == nil && h.Flags.Has(FlagEndHeaders) {
+	if err == nil {
 		err = c.dec.Close()
 	}
 	if err != nil {
 		c.fail(CompressionError, "4.3", "a header block cannot be decoded")
 		return
 	}
-	if h.Flags.Has(FlagEndHeaders) {
-		c.endBlock()
-	}
+	c.endBlock()
 }
 
 // field is called by the decoder for each field.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -342,4 +343,25 @@ func TestAssemblerTake(t *testing.T) {
 	FreeMessage(one)
 	a.Reset()
 	FreeMessage(nil)
+}
+
+// Of a block that comes in pieces nothing is left when it is decoded: the
+// decoder would keep what it has of a field, and the storage for good.
+func TestPiecesLeaveNothing(t *testing.T) {
+	m := newMute(t, 1)
+	var e Encoder
+	block := e.Append(grpcRequest(&e), "long", strings.Repeat("long", 10_000), false)
+	if _, err := m.core.Feed(1, AppendHeaders(nil, 3, block, true, 4000)); err != nil {
+		t.Fatal(err)
+	}
+	if m.st == nil || m.st.ID() != 3 {
+		t.Fatal("it was not understood")
+	}
+	kept := reflect.ValueOf(m.core.dec).Elem().FieldByName("saveBuf").FieldByName("buf")
+	if kept.Cap() > 0 {
+		t.Errorf("the decoder keeps %d bytes", kept.Cap())
+	}
+	if m.core.block != nil {
+		t.Error("the block is kept")
+	}
 }
