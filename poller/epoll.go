@@ -93,7 +93,7 @@ func (k *kernel) wake() error {
 }
 
 func (k *kernel) wait(evs []Event, timeout time.Duration) (n int, woken bool, err error) {
-	if k.park.on && (timeout < 0 || timeout > 2*exactly) {
+	if k.park.on && (timeout < 0 || timeout > ParkLeast) {
 		return k.parked(evs, timeout)
 	}
 	return k.poll(evs, timeout)

@@ -45,7 +45,7 @@ type parking struct {
 // The runtime's timers come up to a millisecond late, and the monitor that looks
 // at them when all processors are taken is slower still. So the end of a Wait
 // is slept in the kernel.
-const exactly = 2 * time.Millisecond
+const exactly = ParkLeast / 2
 
 // A longer timeout is shortened, Wait sleeps the rest: its end would be beyond what
 // a Duration can say.

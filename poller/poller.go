@@ -174,16 +174,21 @@ func (p *Poller) Wait(evs []Event, timeout time.Duration) (n int, err error) {
 // which they do not.
 func (p *Poller) Precise() { p.kernel.precise() }
 
+// ParkLeast is the timeout up to which a Wait sleeps in the system call although
+// Park is on. The end of a longer one does so too: it is to end in time.
+const ParkLeast = 4 * time.Millisecond
+
 // Park says how Waits sleep from now on: off, the default, in the system call;
 // on, as a goroutine does that waits for a socket of package net, without a
 // thread and without a P. It is the cheaper way for who sleeps long and often,
-// see the package comment; the price is that a Wait returns late, by up to 10
+// see the package comment; the price is that a Wait returns late, by 5 to 20
 // ms, when every P has been busy with one goroutine since something became
-// ready. A wait that is to end in time ends in the system call all the same.
+// ready. See also ParkLeast.
 //
 // It is for the goroutine that waits, and may be called again with what it is
 // already; a change costs a system call, and the first one the poller's third
-// descriptor. Errors: ErrClosed, ErrBusy, the kernel's (EMFILE), or
+// descriptor. With thousands of descriptors turning it on takes milliseconds,
+// once. Errors: ErrClosed, ErrBusy, the kernel's (EMFILE), or
 // errors.ErrUnsupported where it does not exist, which is everywhere but on
 // Linux; then Waits go on as before.
 func (p *Poller) Park(on bool) error {
