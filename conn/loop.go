@@ -108,12 +108,12 @@ func (l *loop) run() {
 // turn is one pass of the loop: sleep, then readiness, deadlines, posted work
 // and, last, one flush for every connection written to with Append.
 func (l *loop) turn(timeout time.Duration) {
-	if l.rest.parked && timeout != 0 {
+	if l.rest.parked && (timeout < 0 || timeout > poller.ParkLeast) {
 		l.count.parks++
 	}
 	n := l.sleep(timeout)
 	l.now = timer.Now()
-	l.rest.woke(l.now)
+	l.rest.woke(l.now, n > 0 || l.post.Load() > 0)
 	l.turnSeq.Add(1)
 	l.filled, l.next, l.handed = n, 0, 0
 	l.greedy, l.turn2 = l.turn2[:0], l.greedy
@@ -155,7 +155,7 @@ func (l *loop) sleep(timeout time.Duration) int {
 
 // patience is how long the next turn may sleep.
 func (l *loop) patience() time.Duration {
-	if len(l.greedy) > 0 || l.handed > 0 && !l.rest.parked || l.post.Load() > 0 {
+	if len(l.greedy) > 0 || l.handed > 0 && !l.parksNext() || l.post.Load() > 0 {
 		return 0
 	}
 	when, ok := l.heap.Next()
@@ -310,7 +310,7 @@ func (l *loop) manners() {
 	if holds := l.inline >= inlineTurns && !l.rest.parked; holds != l.locked {
 		l.hold(holds)
 	}
-	if l.handed > 0 && !l.rest.parked {
+	if l.handed > 0 && !l.parksNext() {
 		runtime.Gosched()
 	}
 }

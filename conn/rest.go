@@ -16,8 +16,8 @@ import (
 // while Go's monitor looks at it some sixty times, and each look is two changes
 // of threads: of a loop with a few hundred events a second it is three quarters
 // of all it costs. So a loop that mostly sleeps parks, as goroutines do that
-// wait for a socket of package net; and like them it is told late, by up to 10
-// ms, when every P is busy with one goroutine. Hence two conditions:
+// wait for a socket of package net; and like them it is told late, by 5 to
+// 20 ms, when every P is busy with one goroutine. Hence two conditions:
 //
 //	        sleeps longer than from, and the process uses less
 //	        than a third of its Ps
@@ -60,10 +60,25 @@ func (r *rest) begin(p *poller.Poller, now timer.Time, never bool) {
 	}
 }
 
-// woke notes that the loop has slept until now.
-func (r *rest) woke(now timer.Time) {
-	slept := min(now.Sub(r.ended), sleepMost)
+// woke notes that the loop has slept until now, and whether it was told something.
+// A sleep that only time has ended counts as none: the end of it is slept in the
+// kernel, and the two together cost more than one there.
+func (r *rest) woke(now timer.Time, told bool) {
+	var slept time.Duration
+	if told {
+		slept = min(now.Sub(r.ended), sleepMost)
+	}
 	r.sleeps += (slept - r.sleeps) / 8
+}
+
+// parksNext reports whether the sleep that comes gives the P away. One that a timer
+// is to end soon does not, see poller.ParkLeast; twice that, for the clock goes on.
+func (l *loop) parksNext() bool {
+	if !l.rest.parked {
+		return false
+	}
+	when, ok := l.heap.Next()
+	return !ok || when.Sub(l.now) > 2*poller.ParkLeast
 }
 
 // settleRest decides how the loop sleeps next; its turn has ended now.
@@ -75,7 +90,7 @@ func (l *loop) settleRest(now timer.Time) {
 	r.ended = now
 	switch {
 	case r.parked && (r.sleeps < long.till || l.rt.load.busy(now) > parkMost):
-		l.poller.Park(false) // it may say no, as the poller says yes
+		l.poller.Park(false) // if it fails, the loop goes on parking: dearer, not wrong
 		r.parked, r.next = false, now.Add(parkAgain)
 	case !r.parked && r.sleeps > long.from && now >= r.next && l.rt.load.busy(now) < parkLeast:
 		r.parked = l.poller.Park(true) == nil
@@ -118,8 +133,8 @@ func (o *load) busy(now timer.Time) int64 {
 
 // look takes note of what the process has used until now.
 func (o *load) look(now timer.Time, used time.Duration, ps int) {
-	if most := now.Sub(o.at) * time.Duration(ps); most > 0 {
-		o.share.Store(int64(1000 * (used - o.used) / most))
+	if wall := now.Sub(o.at); wall > 0 {
+		o.share.Store(int64(1000 * float64(used-o.used) / (float64(wall) * float64(ps))))
 	}
 	o.at, o.used = now, used
 	o.next.Store(int64(now.Add(loadEvery)))

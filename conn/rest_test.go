@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weir-go/weir/poller"
 	"github.com/weir-go/weir/timer"
 )
 
@@ -23,7 +24,7 @@ func restless(t *testing.T, cfg Config) (r *rig, share func(int64)) {
 func (r *rig) sleeps(n int, d time.Duration) bool {
 	for range n {
 		now := r.l.rest.ended.Add(d)
-		r.l.rest.woke(now)
+		r.l.rest.woke(now, true)
 		r.l.settleRest(now)
 	}
 	return r.l.rest.parked
@@ -77,6 +78,47 @@ func TestLoopThatHandsOffParksLater(t *testing.T) {
 	}
 }
 
+// Sleeps that only timers end are none that parking pays for.
+func TestTimersAloneDoNotPark(t *testing.T) {
+	r, _ := restless(t, Config{})
+	parks(t, r)
+	r.l.inline = inlineFor
+	for range 1000 {
+		r.l.rest.woke(r.l.rest.ended.Add(10*time.Millisecond), false)
+		r.l.settleRest(r.l.rest.ended.Add(10 * time.Millisecond))
+	}
+	if r.l.rest.parked {
+		t.Error("parked")
+	}
+}
+
+// Goroutines that a loop has readied run before it sleeps with its P: a parked one
+// does when a timer is near.
+func TestParkedLoopKeepsManners(t *testing.T) {
+	r, _ := restless(t, Config{})
+	parks(t, r)
+	var alarm timer.Timer
+	alarm.Init(timer.Func(func(timer.Time) {}))
+	defer r.l.heap.Stop(&alarm)
+	r.l.now, r.l.handed = timer.Now(), 1
+	for _, c := range []struct {
+		parked bool
+		timer  time.Duration // 0: none
+		looks  bool
+	}{
+		{false, 0, true}, {false, time.Hour, true},
+		{true, 0, false}, {true, time.Hour, false}, {true, poller.ParkLeast, true},
+	} {
+		r.l.rest.parked = c.parked
+		if r.l.heap.Stop(&alarm); c.timer > 0 {
+			r.l.heap.Set(&alarm, r.l.now.Add(c.timer))
+		}
+		if got := r.l.patience() == 0; got != c.looks {
+			t.Errorf("%+v: looks %v", c, got)
+		}
+	}
+}
+
 // With KeepThread a loop never parks, and needs no descriptor for it.
 func TestKeepThread(t *testing.T) {
 	r, _ := restless(t, Config{KeepThread: true})
@@ -91,6 +133,7 @@ func TestParkedLoopWorks(t *testing.T) {
 	parks(t, r)
 	c, peer := r.pair(Options{}, echoes)
 	r.settle()
+	var fired, due timer.Time
 	parked := func(what string, do func()) {
 		t.Helper()
 		r.l.rest.sleeps, r.l.rest.next = time.Hour, 0
@@ -115,7 +158,8 @@ func TestParkedLoopWorks(t *testing.T) {
 			}
 		}
 		r.settle()
-		if r.rt.Stats().Loops[0].Parks == before {
+		// The end of a sleep that a timer ends is not one of them.
+		if _, timed := r.l.heap.Next(); !timed && fired == 0 && r.rt.Stats().Loops[0].Parks == before {
 			t.Errorf("%s: it has not parked", what)
 		}
 	}
@@ -128,7 +172,6 @@ func TestParkedLoopWorks(t *testing.T) {
 			t.Error("a wish was not heard")
 		}
 		var alarm timer.Timer
-		var fired, due timer.Time
 		alarm.Init(timer.Func(func(now timer.Time) { fired = now }))
 		due = timer.Now().Add(20 * time.Millisecond)
 		r.l.heap.Set(&alarm, due)
@@ -138,6 +181,7 @@ func TestParkedLoopWorks(t *testing.T) {
 		if fired < due {
 			t.Errorf("fired %v early", due.Sub(fired))
 		}
+		fired = 0
 	}
 }
 
@@ -182,6 +226,7 @@ func TestLoad(t *testing.T) {
 		{time.Second, 500 * time.Millisecond, 2, 250},
 		{20 * time.Millisecond, 40 * time.Millisecond, 2, 1000},
 		{time.Hour, 0, 8, 0},
+		{200 * 24 * time.Hour, 150 * 24 * time.Hour, 1, 750},
 	} {
 		at, used := o.at, o.used
 		o.look(at.Add(c.wall), used+c.used, c.ps)
