@@ -24,7 +24,7 @@ type Config struct {
 	LingerBytes  int64         // input that one of them throws away before it is closed all the same. 0: 16 MiB
 	Pool         Pool          // runs the work of Conn.Go. nil: an ants pool of PoolSize goroutines, made at the first Go
 	PoolSize     int           // 0: 256
-	KeepThread   bool          // loops wait in the kernel even when there is little to do: never late when all Ps are busy, at several times the cost of a sparse event, see decision 18
+	KeepThread   bool          // loops wait in the kernel even when there is little to do: told sooner when all Ps are busy, if they sleep a few milliseconds at most, at several times the cost of a sparse event, see decision 18
 	SlowCallback time.Duration // a callback that holds its loop longer is reported, see Trace.Slow. 0: 100 ms; negative: not watched
 
 	// Bounds is what the process may hold: connections are counted before they

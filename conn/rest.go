@@ -2,6 +2,7 @@ package conn
 
 import (
 	"runtime"
+	"runtime/metrics"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,13 +20,13 @@ import (
 // wait for a socket of package net; and like them it is told late, by 5 to
 // 20 ms, when every P is busy with one goroutine. Hence two conditions:
 //
-//	        sleeps longer than from, and the process uses less
-//	        than a third of its Ps
+//	        sleeps longer than from, and the process uses less than a
+//	        third of its Ps, for which hardly anybody waits
 //	┌───────┐ ─────────────────────────────────────────────────► ┌────────┐
 //	│ holds │                                                    │ parked │
 //	└───────┘ ◄───────────────────────────────────────────────── └────────┘
-//	        sleeps shorter than till, or the process uses
-//	        more than half of its Ps
+//	        sleeps shorter than till, or the process uses more than
+//	        half of its Ps, or somebody waits for one more often than not
 //
 // One that hands its work to goroutines has its P taken over by them, so that
 // the monitor has less to look at, and gains later.
@@ -89,24 +90,28 @@ func (l *loop) settleRest(now timer.Time) {
 	}
 	r.ended = now
 	switch {
-	case r.parked && (r.sleeps < long.till || l.rt.load.busy(now) > parkMost):
+	case r.parked && (r.sleeps < long.till || l.rt.load.busy(now, l.handed) > parkMost):
 		l.poller.Park(false) // if it fails, the loop goes on parking: dearer, not wrong
 		r.parked, r.next = false, now.Add(parkAgain)
-	case !r.parked && r.sleeps > long.from && now >= r.next && l.rt.load.busy(now) < parkLeast:
+	case !r.parked && r.sleeps > long.from && now >= r.next && l.rt.load.busy(now, l.handed) < parkLeast:
 		r.parked = l.poller.Park(true) == nil
 		r.next = now.Add(parkAgain)
 	}
 }
 
-// load is how busy the process is: the processor's time that it used in the last
-// while, in thousandths of what all its Ps could have.
+// load is how busy the process is, in thousandths: the processor's time that it
+// used in the last while, of what all its Ps could have; or, if that is more, how
+// often a goroutine was found waiting for a P. On cores that others use, too, a
+// process whose Ps are all taken gets little time.
 type load struct {
 	share atomic.Int64
 	next  atomic.Int64 // when to look again
 
-	mu   sync.Mutex
-	at   timer.Time
-	used time.Duration
+	mu    sync.Mutex
+	at    timer.Time
+	used  time.Duration
+	waits int64 // smoothed
+	ready [1]metrics.Sample
 }
 
 const (
@@ -120,21 +125,31 @@ func (o *load) begin(now timer.Time) {
 	o.share.Store(1000)
 	o.at, o.used = now, processTime()
 	o.next.Store(int64(now.Add(loadEvery)))
+	o.ready[0].Name = "/sched/goroutines/runnable:goroutines"
 }
 
-// busy looks again when it is time. Any loop.
-func (o *load) busy(now timer.Time) int64 {
+// busy looks again when it is time. A loop asks at the end of a turn in which it
+// has readied handed goroutines, whose waiting says nothing. Any loop.
+func (o *load) busy(now timer.Time, handed int) int64 {
 	if int64(now) >= o.next.Load() && o.mu.TryLock() {
-		o.look(now, processTime(), runtime.GOMAXPROCS(0))
+		metrics.Read(o.ready[:])
+		v := o.ready[0].Value
+		o.look(now, processTime(), runtime.GOMAXPROCS(0), v.Kind() == metrics.KindUint64 && v.Uint64() > uint64(handed))
 		o.mu.Unlock()
 	}
 	return o.share.Load()
 }
 
-// look takes note of what the process has used until now.
-func (o *load) look(now timer.Time, used time.Duration, ps int) {
+// look takes note of what the process has used until now, and of whether somebody
+// waits for a P.
+func (o *load) look(now timer.Time, used time.Duration, ps int, waits bool) {
+	var most int64
+	if waits {
+		most = 1000
+	}
+	o.waits += (most - o.waits) / 4
 	if wall := now.Sub(o.at); wall > 0 {
-		o.share.Store(int64(1000 * float64(used-o.used) / (float64(wall) * float64(ps))))
+		o.share.Store(max(o.waits, int64(1000*float64(used-o.used)/(float64(wall)*float64(ps)))))
 	}
 	o.at, o.used = now, used
 	o.next.Store(int64(now.Add(loadEvery)))

@@ -229,13 +229,27 @@ func TestLoad(t *testing.T) {
 		{200 * 24 * time.Hour, 150 * 24 * time.Hour, 1, 750},
 	} {
 		at, used := o.at, o.used
-		o.look(at.Add(c.wall), used+c.used, c.ps)
+		o.look(at.Add(c.wall), used+c.used, c.ps, false)
 		if n := o.share.Load(); n != c.want {
 			t.Errorf("%v of %v on %d: %d thousandths, want %d", c.used, c.wall, c.ps, n, c.want)
 		}
 	}
+	for i, c := range []struct{ waits, busy bool }{ // more often than not
+		{true, false}, {true, false}, {true, true}, {false, false}, {true, true}, {true, true},
+	} {
+		o.look(o.at.Add(time.Second), o.used, 4, c.waits)
+		if busy := o.share.Load() > parkMost; busy != c.busy {
+			t.Errorf("look %d at who waits for a P: busy %v", i, busy)
+		}
+	}
+	for range 5 {
+		o.look(o.at.Add(time.Second), o.used, 4, false)
+	}
+	if n := o.share.Load(); n >= parkLeast {
+		t.Errorf("nobody waits any more: %d thousandths", n)
+	}
 	o.share.Store(7)
-	if n := o.busy(o.at); n != 7 {
+	if n := o.busy(o.at, 0); n != 7 {
 		t.Errorf("looked again at once: %d", n)
 	}
 }

@@ -115,7 +115,7 @@
 //	                 needs a processor again    has the goroutine run
 //
 // What it costs: one more look for each sleep, and that the runtime looks into
-// its own epoll only every 10 ms while all processors are busy.
+// its own epoll only every 10 ms or more while all processors are busy.
 //
 // Timeouts are nanoseconds where the kernel can count them (epoll_pwait2, since
 // Linux 5.11, and kqueue), else milliseconds rounded up: to wake late is right,
