@@ -268,6 +268,11 @@ func (l *Load) lost(err error) {
 	if err != nil {
 		l.fail(err)
 	}
+	l.leave()
+}
+
+// leave takes a client off those that are there.
+func (l *Load) leave() {
 	l.alive.Add(-1)
 	l.signal()
 }

@@ -163,13 +163,17 @@ func (p *peer) Drained(c *conn.Conn) {
 	}
 }
 
-// Closed gives up what was under way.
+// Closed gives up what was under way. Why is counted before: with nothing under
+// way any more the load may be over.
 func (p *peer) Closed(_ *conn.Conn, err error) {
+	if err != nil {
+		p.load.fail(err)
+	}
 	p.tally.mu.Lock()
 	p.tally.out -= p.out
 	p.out = 0
 	p.tally.mu.Unlock()
-	p.load.lost(err)
+	p.load.leave()
 }
 
 // begin implements client.
