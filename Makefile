@@ -6,6 +6,9 @@ PLATFORMS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 \
 NESTED    = $(dir $(wildcard contrib/*/go.mod bench/*/go.mod))
 nested    = @set -e; for m in $(NESTED); do echo "$$m: $(1)"; (cd $$m && $(1)); done
 
+# What runs the tests. CI has a command of its own.
+GOTEST   ?= go test
+
 # Tests whose system calls fail as they will have it, for which there is a build tag.
 SHIM = Sequences|BlockAfterLoss
 
@@ -18,9 +21,9 @@ test: format # this platform: format, vet, and the tests of each module
 	@internal/ci/need.sh $(NEEDS)
 	go vet ./...
 	@set -e; for f in docs/guide/*/*.go; do go vet $$f; done
-	go test -timeout 5m ./...
+	$(GOTEST) -timeout 5m ./...
 	go test -tags faults -run '$(SHIM)' -timeout 5m ./internal/faults
-	$(call nested,go build -o /dev/null ./... && go vet ./... && go test -timeout 5m ./...)
+	$(call nested,go build -o /dev/null ./... && go vet ./... && $(GOTEST) -timeout 5m ./...)
 
 check: format # vet for each platform. From nothing each costs half a minute on two
 	@# cores, spent on compiling the library for it; unoptimised that is a quarter less.
@@ -32,9 +35,9 @@ format:
 
 race: # the same tests under the race detector, which needs a C compiler
 	@internal/ci/need.sh gcc $(NEEDS)
-	CGO_ENABLED=1 go test -race -timeout 10m ./...
+	CGO_ENABLED=1 $(GOTEST) -race -timeout 10m ./...
 	CGO_ENABLED=1 go test -race -tags faults -run '$(SHIM)' -timeout 10m ./internal/faults
-	$(call nested,CGO_ENABLED=1 go test -race -timeout 10m ./...)
+	$(call nested,CGO_ENABLED=1 $(GOTEST) -race -timeout 10m ./...)
 
 fuzz: # each fuzz target for FUZZTIME; an input that fails is left in testdata/fuzz
 	@internal/ci/fuzz.sh $(FUZZTIME)
