@@ -228,7 +228,7 @@ func TestOpenLoopTellsWhatItCouldNotSend(t *testing.T) {
 		io.Copy(c, c)
 	})
 	r, err := Run(t.Context(), runtimeFor(t, 1), Config{
-		To: to, Conns: 2, Rate: 1000, For: short50,
+		To: to, Conns: 2, Rate: 200_000, For: short50, // more than come back before the window has been looked at
 		Progress: func(Snapshot) { open() }, // at the window's end
 	})
 	require.NoError(t, err)
