@@ -28,11 +28,12 @@ import (
 //	        sleeps shorter than till, or the process uses more than
 //	        half of its Ps, or somebody waits for one more often than not
 //
-// One that hands its work to goroutines has its P taken over by them, so that
+// One that hands most of its work to goroutines has its P taken over by them, so that
 // the monitor has less to look at, and gains later.
 type rest struct {
 	parked bool
 	sleeps time.Duration // how long, smoothed; each counts as sleepMost at most
+	hands  int           // of a thousand turns, those that handed work off, smoothed
 	ended  timer.Time    // the last turn
 	next   timer.Time    // parking is not tried before
 }
@@ -49,7 +50,7 @@ var (
 const (
 	sleepMost = 20 * time.Millisecond
 	parkAgain = 100 * time.Millisecond
-	inlineFor = 64 // turns without a hand-off
+	handsMost = 300 // above, it is a loop that hands its work to goroutines
 )
 
 // begin has the poller park once, so that what it needs for that is there, or never
@@ -84,9 +85,12 @@ func (l *loop) parksNext() bool {
 
 // settleRest decides how the loop sleeps next; its turn has ended now.
 func (l *loop) settleRest(now timer.Time) {
-	r, long := &l.rest, &longHanding
-	if l.inline >= inlineFor {
-		long = &longInline
+	r, long, hands := &l.rest, &longInline, 0
+	if l.handed > 0 {
+		hands = 1000
+	}
+	if r.hands += (hands - r.hands) / 64; r.hands > handsMost {
+		long = &longHanding
 	}
 	r.ended = now
 	switch {

@@ -40,7 +40,6 @@ func parks(t *testing.T, r *rig) {
 func TestLoopThatMostlySleepsParks(t *testing.T) {
 	r, share := restless(t, Config{})
 	parks(t, r)
-	r.l.inline = inlineFor
 	steps := []struct {
 		what   string
 		n      int
@@ -70,6 +69,8 @@ func TestLoopThatMostlySleepsParks(t *testing.T) {
 func TestLoopThatHandsOffParksLater(t *testing.T) {
 	r, _ := restless(t, Config{})
 	parks(t, r)
+	r.l.handed = 1
+	r.sleeps(100, time.Microsecond)
 	if r.sleeps(1000, 3*time.Millisecond) {
 		t.Error("parked")
 	}
@@ -78,11 +79,25 @@ func TestLoopThatHandsOffParksLater(t *testing.T) {
 	}
 }
 
+// One that does so now and then, a few turns in a row, is none of these.
+func TestLoopThatSeldomHandsOffParks(t *testing.T) {
+	r, _ := restless(t, Config{})
+	parks(t, r)
+	r.sleeps(200, time.Millisecond)
+	for i := range 1000 {
+		if r.l.handed = 0; i%100 < 10 {
+			r.l.handed = 1
+		}
+		if !r.sleeps(1, time.Millisecond) {
+			t.Fatalf("turn %d: not parked", i)
+		}
+	}
+}
+
 // Sleeps that only timers end are none that parking pays for.
 func TestTimersAloneDoNotPark(t *testing.T) {
 	r, _ := restless(t, Config{})
 	parks(t, r)
-	r.l.inline = inlineFor
 	for range 1000 {
 		r.l.rest.woke(r.l.rest.ended.Add(10*time.Millisecond), false)
 		r.l.settleRest(r.l.rest.ended.Add(10 * time.Millisecond))
@@ -122,7 +137,7 @@ func TestParkedLoopKeepsManners(t *testing.T) {
 // With KeepThread a loop never parks, and needs no descriptor for it.
 func TestKeepThread(t *testing.T) {
 	r, _ := restless(t, Config{KeepThread: true})
-	if r.l.inline = inlineFor; r.sleeps(1000, time.Second) {
+	if r.sleeps(1000, time.Second) {
 		t.Error("parked")
 	}
 }
@@ -195,7 +210,7 @@ func TestParkingIsCalm(t *testing.T) {
 	for range 20000 {
 		busy := rng.Int64N(1000)
 		share(busy)
-		r.l.inline = rng.IntN(2 * inlineFor)
+		r.l.handed = rng.IntN(2)
 		was := r.l.rest.parked
 		is := r.sleeps(1, time.Duration(rng.ExpFloat64()*float64(time.Millisecond)))
 		switch now := r.l.rest.ended; {
