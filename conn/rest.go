@@ -43,7 +43,7 @@ type rest struct {
 type long struct{ from, till time.Duration }
 
 var (
-	longInline  = long{150 * time.Microsecond, 50 * time.Microsecond}
+	longInline  = long{800 * time.Microsecond, 400 * time.Microsecond}
 	longHanding = long{4 * time.Millisecond, 2 * time.Millisecond}
 )
 

@@ -49,13 +49,13 @@ func TestLoopThatMostlySleepsParks(t *testing.T) {
 	}{
 		{"nothing to do, and the process is busy", 100, time.Millisecond, 900, false},
 		{"nothing to do, and nobody else has", 1, time.Millisecond, 0, true},
-		{"now and then", 1000, 60 * time.Microsecond, 400, true},
+		{"now and then", 1000, 450 * time.Microsecond, 400, true},
 		{"the process is busy", 1, time.Millisecond, 501, false},
 		{"not at once again", 1, time.Millisecond, 0, false},
 		{"but after a while", 100, time.Millisecond, 0, true},
-		{"much to do", 1000, 40 * time.Microsecond, 0, false},
-		{"less", 1000, 120 * time.Microsecond, 0, false},
-		{"little", 1000, 200 * time.Microsecond, 0, true},
+		{"much to do", 1000, 350 * time.Microsecond, 0, false},
+		{"less", 1000, 750 * time.Microsecond, 0, false},
+		{"little", 1000, 850 * time.Microsecond, 0, true},
 	}
 	for _, s := range steps {
 		share(s.share)
