@@ -28,8 +28,8 @@ import (
 //	        sleeps shorter than till, or the process uses more than
 //	        half of its Ps, or somebody waits for one more often than not
 //
-// One that hands most of its work to goroutines has its P taken over by them, so that
-// the monitor has less to look at, and gains later.
+// One that hands much of its work to goroutines has its P taken over by them, so
+// that the monitor has less to look at, and gains later.
 type rest struct {
 	parked bool
 	sleeps time.Duration // how long, smoothed; each counts as sleepMost at most
@@ -85,19 +85,19 @@ func (l *loop) parksNext() bool {
 
 // settleRest decides how the loop sleeps next; its turn has ended now.
 func (l *loop) settleRest(now timer.Time) {
-	r, long, hands := &l.rest, &longInline, 0
+	r, pays, hands := &l.rest, &longInline, 0
 	if l.handed > 0 {
 		hands = 1000
 	}
 	if r.hands += (hands - r.hands) / 64; r.hands > handsMost {
-		long = &longHanding
+		pays = &longHanding
 	}
 	r.ended = now
 	switch {
-	case r.parked && (r.sleeps < long.till || l.rt.load.busy(now, l.handed) > parkMost):
+	case r.parked && (r.sleeps < pays.till || l.rt.load.busy(now, l.handed) > busyAbove):
 		l.poller.Park(false) // if it fails, the loop goes on parking: dearer, not wrong
 		r.parked, r.next = false, now.Add(parkAgain)
-	case !r.parked && r.sleeps > long.from && now >= r.next && l.rt.load.busy(now, l.handed) < parkLeast:
+	case !r.parked && r.sleeps > pays.from && now >= r.next && l.rt.load.busy(now, l.handed) < calmBelow:
 		r.parked = l.poller.Park(true) == nil
 		r.next = now.Add(parkAgain)
 	}
@@ -119,8 +119,8 @@ type load struct {
 }
 
 const (
-	parkLeast = 333 // thousandths of all Ps
-	parkMost  = 500
+	calmBelow = 333 // thousandths of all Ps
+	busyAbove = 500
 	loadEvery = 20 * time.Millisecond
 )
 

@@ -214,7 +214,7 @@ func TestParkingIsCalm(t *testing.T) {
 		was := r.l.rest.parked
 		is := r.sleeps(1, time.Duration(rng.ExpFloat64()*float64(time.Millisecond)))
 		switch now := r.l.rest.ended; {
-		case is && busy > parkMost:
+		case is && busy > busyAbove:
 			t.Fatalf("parked at %d thousandths", busy)
 		case is && !was:
 			if now.Sub(began) < parkAgain {
@@ -253,14 +253,14 @@ func TestLoad(t *testing.T) {
 		{true, false}, {true, false}, {true, true}, {false, false}, {true, true}, {true, true},
 	} {
 		o.look(o.at.Add(time.Second), o.used, 4, c.waits)
-		if busy := o.share.Load() > parkMost; busy != c.busy {
+		if busy := o.share.Load() > busyAbove; busy != c.busy {
 			t.Errorf("look %d at who waits for a P: busy %v", i, busy)
 		}
 	}
 	for range 5 {
 		o.look(o.at.Add(time.Second), o.used, 4, false)
 	}
-	if n := o.share.Load(); n >= parkLeast {
+	if n := o.share.Load(); n >= calmBelow {
 		t.Errorf("nobody waits any more: %d thousandths", n)
 	}
 	o.share.Store(7)
