@@ -41,6 +41,7 @@ race: # the same tests under the race detector, which needs a C compiler
 
 fuzz: # each fuzz target for FUZZTIME; an input that fails is left in testdata/fuzz
 	@internal/ci/fuzz.sh $(FUZZTIME)
+	$(call nested,$(CURDIR)/internal/ci/fuzz.sh $(FUZZTIME))
 
 judges: # those of make test who are others' programs; here none may be missing
 	@internal/ci/need.sh $(NEEDS)
