@@ -170,7 +170,7 @@ func (c *callerChaos) server(f *far) {
 }
 
 func (c *callerChaos) step() {
-	defer func() { recover() }() // of the user's code outside of callbacks nobody catches chaos
+	defer uncaught() // the user's code outside of callbacks
 	switch what := c.byte() % 16; {
 	case what < 2 && c.open < 30:
 		c.start()
@@ -202,7 +202,7 @@ func (c *callerChaos) step() {
 
 func (c *callerChaos) play() ClientStats {
 	c.g = newStage(c.t, ClientConfig{
-		Config:  Config{SendLimit: 700, MaxRecv: 3000, StreamWindow: 3000, SessionBudget: 20_000, MaxIdle: 5 * time.Second},
+		Config:  Config{SendLimit: 700, MaxRecv: 3000, StreamWindow: 3000, SessionBudget: 20_000, MaxIdle: 5 * time.Second, PanicReport: strange(c.t)},
 		Backoff: Backoff{Min: time.Hour, Max: time.Hour}, MaxWaiting: 10,
 	})
 	c.start()

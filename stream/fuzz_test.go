@@ -111,6 +111,24 @@ func (c *chaos) methods(s *Server) {
 	}})
 }
 
+// strange is a PanicReport: a session takes a panic in a callback for the user's,
+// also where it is its own.
+func strange(t *testing.T) func(string, any, []byte) {
+	return func(path string, v any, stack []byte) {
+		if v != "chaos" {
+			t.Errorf("%s: panic %v\n%s", path, v, stack)
+		}
+	}
+}
+
+// uncaught recovers from what a chaotic user throws where nobody else does, and
+// from nothing else.
+func uncaught() {
+	if v := recover(); v != nil && v != "chaos" {
+		panic(v)
+	}
+}
+
 // step is one thing that happens.
 func (c *chaos) step() {
 	p := c.p
@@ -155,7 +173,7 @@ func (c *chaos) step() {
 	case 12:
 		if len(c.all) > 0 {
 			st := c.all[int(c.byte())%len(c.all)]
-			defer func() { recover() }() // outside of callbacks nobody catches chaos
+			defer uncaught() // outside of callbacks
 			c.user(st, []byte{2})
 		}
 	case 13:
@@ -181,7 +199,7 @@ func (c *chaos) step() {
 }
 
 func (c *chaos) play() {
-	c.p = newPeer(c.t, Config{SendLimit: 500, MaxRecv: 2000, StreamWindow: 3000, MaxStreams: 12, SessionBudget: 5000}, c.methods)
+	c.p = newPeer(c.t, Config{SendLimit: 500, MaxRecv: 2000, StreamWindow: 3000, MaxStreams: 12, SessionBudget: 5000, PanicReport: strange(c.t)}, c.methods)
 	c.p.greet()
 	c.p.open("/c/Open", false)
 	for len(c.tape) > 0 && !c.p.l.closed {
