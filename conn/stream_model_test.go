@@ -168,11 +168,14 @@ func (s *stream) step() {
 	}
 }
 
+// onTape is what a handler of the tape throws.
+const onTape = "on the tape"
+
 // react does what act does, in a callback, where one may panic besides.
 func (s *stream) react(c *Conn) {
 	if s.byte() == 255 {
 		s.broken = true
-		panic("on the tape")
+		panic(onTape)
 	}
 	s.act(c)
 }

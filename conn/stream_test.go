@@ -108,6 +108,9 @@ func (h streamHandler) Closed(c *Conn, err error) {
 	if err == ErrBudget {
 		s.broken = true // input that could be kept nowhere
 	}
+	if p, ok := err.(*PanicError); ok && p.Value != onTape {
+		s.fail("panic %v\n%s", p.Value, p.Stack)
+	}
 	if c.Pending() != 0 || c.Buffered() != 0 {
 		s.fail("Closed with %d bytes pending, %d buffered", c.Pending(), c.Buffered())
 	}
