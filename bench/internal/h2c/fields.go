@@ -104,7 +104,7 @@ func number(p []byte, bits uint) (uint64, []byte) {
 	if v < most {
 		return v, p
 	}
-	for shift := 0; len(p) > 0 && shift < 32; shift += 7 {
+	for shift := 0; len(p) > 0 && shift < 63; shift += 7 {
 		b := p[0]
 		p = p[1:]
 		v += uint64(b&0x7f) << shift

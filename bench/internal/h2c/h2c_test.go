@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/net/http2/hpack"
+
 	"github.com/weir-go/weir/bench/internal/news"
 	"github.com/weir-go/weir/conn"
 	"github.com/weir-go/weir/internal/h2"
@@ -359,8 +361,20 @@ func TestStatusOfBlocks(t *testing.T) {
 	}
 }
 
+// FuzzChanges: a valid block after which the table is another one changes it.
 func FuzzChanges(f *testing.F) {
 	f.Add(h2.AppendField(nil, "grpc-status", "0"))
+	f.Add([]byte("\x40\x01a\x01b"))
 	f.Add([]byte{0x0f, 0xff, 0xff, 0xff, 0xff, 0x7f, 0x7f})
-	f.Fuzz(func(_ *testing.T, block []byte) { changes(block) })
+	f.Add([]byte("\x0f\x80\x80\x80\x80\x80\x00\x01A\x40\x01a\x01b")) // an index of more bytes than it needs
+	f.Fuzz(func(t *testing.T, block []byte) {
+		says := changes(block)
+		d := hpack.NewDecoder(4096, nil)
+		if _, err := d.DecodeFull(block); err != nil || says {
+			return
+		}
+		if newest, err := d.DecodeFull([]byte{0x80 | 62}); err == nil {
+			t.Fatalf("%x has put %v in", block, newest)
+		}
+	})
 }
