@@ -327,6 +327,9 @@ func FuzzReadReply(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) > 4096 {
+			t.Skip("each beginning of it is read")
+		}
 		n, err := readReply(b, nil)
 		var r reply
 		m, again := readReply(b, &r)
