@@ -1,7 +1,9 @@
 package proxyproto
 
 import (
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -77,7 +79,7 @@ func TestRefused(t *testing.T) {
 // FuzzParse: a header is within its bounds, is the same whatever follows, and is
 // not there before it is all there.
 func FuzzParse(f *testing.F) {
-	for text := range accepted {
+	for _, text := range slices.Sorted(maps.Keys(accepted)) { // a seed goes by its number
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, p []byte) {
