@@ -40,6 +40,11 @@ func FuzzStored(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(stored)
+	rec.Write([]byte("longer than the limit"))
+	if stored, err = rec.result(); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(stored)
 	f.Add([]byte("\x00\x00\x00\x02{}"))
 	f.Fuzz(func(t *testing.T, stored []byte) {
 		if _, body, err := parseResult(stored); err == nil && !bytes.HasSuffix(stored, body) {
