@@ -70,6 +70,7 @@ func TestBodyIsWhatStandsBehindItsHead(t *testing.T) {
 
 func FuzzBody(f *testing.F) {
 	f.Add(append(AppendHead(nil, Request, 3), 1, 2, 3))
+	f.Add(append(AppendHead(nil, Request, 200), make([]byte, 200)...)) // lengths of two bytes
 	f.Add([]byte{Request, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})
 	f.Fuzz(func(t *testing.T, m []byte) {
 		body, err := Body(m, Request)
