@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"net"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -12,16 +13,21 @@ import (
 
 func TestDrives(t *testing.T) {
 	p := start(t, "-listen", anyPort)
-	d := start(t, "-drive", p.address(t), "-conns", "5", "-size", "100", "-pipeline", "3", "-for", "100ms")
-	require.Equal(t, 0, d.code(), "%s", d)
-	out := d.String()
+	var out string
+	for _, window := range []string{"100ms", "1s", "10s"} { // a busy machine may let nothing through in the first
+		d := start(t, "-drive", p.address(t), "-conns", "5", "-size", "100", "-pipeline", "3", "-for", window)
+		require.Equal(t, 0, d.code(), "%s", d)
+		if out = d.String(); !strings.Contains(out, "messages  0 in") {
+			break
+		}
+	}
 	require.Regexp(t, `rate +[1-9]\d* messages/s, [1-9][\d.]* .?B/s each way`, out)
 	require.Regexp(t, `latency +p50 \S+s  p99 \S+s  p99.9 \S+s  max \S+s`, out)
 	require.Regexp(t, `messages +[1-9]\d* in .*, every byte compared`, out)
 	require.Regexp(t, `failed +0 connections, wrong bytes on 0`, out)
 	require.NotContains(t, out, "\r", "no progress line: nobody is looking")
 	p.stop(t)
-	require.Contains(t, p.String(), "total: 5 connections")
+	require.Regexp(t, `total: (5|10|15) connections`, p.String())
 }
 
 func TestDrivesAtARate(t *testing.T) {
