@@ -120,7 +120,7 @@ func (l *loop) close(c *Conn) {
 		l.flush(c) // comes back to settle
 		return
 	}
-	l.conclude(c, hush)
+	l.conclude(c, c.hush())
 }
 
 // settle ends a connection that was waiting for its output to be flushed, or to
@@ -132,7 +132,7 @@ func (l *loop) settle(c *Conn) {
 	}
 	switch {
 	case c.flags&closing != 0:
-		l.conclude(c, hush)
+		l.conclude(c, c.hush())
 	case c.work > 0:
 	case c.flags&endAfter != 0:
 		c.fail(io.EOF)

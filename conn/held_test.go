@@ -330,12 +330,13 @@ func TestFarewellsAreBounded(t *testing.T) {
 }
 
 // TestFarewellIsHeard although descriptors are short, where others are closed
-// without waiting for their peers.
+// without waiting for their peers, and has longer for that than those.
 func TestFarewellIsHeard(t *testing.T) {
 	for _, state := range []bounds.State{bounds.Normal, bounds.Critical} {
 		b := quick(t)
 		r := newRig(t, Config{Bounds: b})
-		a := acceptorOf(r, ListenConfig{Farewell: turnedAway}, turnedAway)
+		var told *Conn
+		a := acceptorOf(r, ListenConfig{Farewell: func(c *Conn) Handler { told = c; return turnedAway(c) }}, turnedAway)
 		leave := occupy(t, b, state)
 		peer := r.connect(a)
 		say(t, peer, []byte("what nobody reads"))
@@ -343,6 +344,8 @@ func TestFarewellIsHeard(t *testing.T) {
 		r.settle()
 		if n := r.rt.Stats().Lingered; (n == 1) != (state == bounds.Critical) {
 			t.Errorf("%s: %d linger", state, n)
+		} else if n == 1 && told.vigil.bye.silence <= hush {
+			t.Errorf("%v without a word are enough", told.vigil.bye.silence)
 		}
 		r.rt.parked.Add(-1)
 		leave()

@@ -35,6 +35,20 @@ import (
 // to read what has arrived. net/http gives its clients as much.
 const hush = 500 * time.Millisecond
 
+// farewellHush is hush for who is told that there is no room: a process that has
+// not read it yet, because it has no core, say, and writes meanwhile, would find
+// out that the connection is broken and not why. Their number is bounded, and
+// whoever has read it hangs up.
+const farewellHush = 2 * time.Second
+
+// hush is how long c must have been silent to be closed.
+func (c *Conn) hush() time.Duration {
+	if c.class == bounds.Farewell {
+		return farewellHush
+	}
+	return hush
+}
+
 // firstLook is when a connection that needs no hush is looked at again.
 const firstLook = 10 * time.Millisecond
 
