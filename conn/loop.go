@@ -311,7 +311,7 @@ func (l *loop) manners() {
 		l.hold(holds)
 	}
 	if l.handed > 0 && !l.parksNext() {
-		runtime.Gosched()
+		l.yield()
 	}
 }
 
