@@ -40,6 +40,7 @@ type loop struct {
 	locked  bool    // the goroutine holds its thread
 	inline  int     // turns in a row without a hand-off
 	handed  int     // goroutines readied in this turn
+	late    int     // of them, those after it has yielded: they are the next turn's
 	count   counts  // of this turn
 	nobody  Conn    // stands in for a connection while a posted function runs
 	turnSeq atomic.Uint64
@@ -114,12 +115,19 @@ func (l *loop) turn(timeout time.Duration) {
 	n := l.sleep(timeout)
 	l.now = timer.Now()
 	l.rest.woke(l.now, n > 0 || l.post.Load() > 0)
-	l.turnSeq.Add(1)
-	l.filled, l.next, l.handed = n, 0, 0
+	l.filled, l.next, l.handed, l.late = n, 0, l.late, 0
 	l.greedy, l.turn2 = l.turn2[:0], l.greedy
+	l.settleRest(l.pass(n))
+	l.manners()
+}
+
+// pass is what a turn does, with n events, and counts; it began at l.now. It returns
+// when it ended.
+func (l *loop) pass(n int) (ended timer.Time) {
+	l.turnSeq.Add(1)
 	for !l.work() {
 	}
-	ended := timer.Now()
+	ended = timer.Now()
 	took := ended.Sub(l.now)
 	if most := l.rt.cfg.SlowCallback; took > most && most > 0 {
 		l.slowTurn()
@@ -128,8 +136,7 @@ func (l *loop) turn(timeout time.Duration) {
 	if t := l.trace; t != nil && t.Turn != nil {
 		t.Turn(l.index, n, took)
 	}
-	l.settleRest(ended)
-	l.manners()
+	return ended
 }
 
 // sleep waits until something is ready. A loop says that it sleeps before it
@@ -312,6 +319,7 @@ func (l *loop) manners() {
 	}
 	if l.handed > 0 && !l.parksNext() {
 		l.yield()
+		l.answer()
 	}
 }
 

@@ -30,6 +30,21 @@ func (l *loop) yield() {
 	}
 }
 
+// answer does what these goroutines have left for the loop before it looks at what
+// has come: a turn without events. Their answers leave, and what the peers say to
+// that is often there to be read when the loop looks, in one read with what came
+// before. In the other order a connection's streams fall into two halves, one of
+// which is answered in the turn in which the other is read.
+func (l *loop) answer() {
+	if l.post.Load() == 0 {
+		return
+	}
+	handed := l.handed
+	l.now = timer.Now()
+	l.pass(0)
+	l.late = l.handed - handed
+}
+
 const (
 	yieldEach  = 61 // goroutines between two looks at the global queue: findRunnable in package runtime
 	yieldSlack = 50 // how many of these are over when the batch begins, nobody knows

@@ -52,3 +52,49 @@ func TestLoopYieldsToAllThatAreQuick(t *testing.T) {
 		ran.Wait()
 	}
 }
+
+// seen notes what a connection's handler is called for.
+type seen struct{ calls []string }
+
+func (s *seen) Data(c *Conn) error {
+	s.calls = append(s.calls, "data")
+	c.Discard(c.Buffered())
+	return nil
+}
+func (s *seen) Closed(*Conn, error) {}
+func (s *seen) Poked(c *Conn) {
+	s.calls = append(s.calls, "poked")
+	c.Handed()
+}
+
+// What goroutines have left while the loop has yielded is done before it looks for
+// what has come. Those that this readies are yielded to in the turn that follows.
+func TestLoopAnswersBeforeItLooks(t *testing.T) {
+	r, share := restless(t, Config{})
+	share(1000) // it does not park
+	h := &seen{}
+	c, peer := r.pair(Options{}, func(*Conn) Handler { return h })
+	r.settle()
+	say(t, peer, []byte("news"))
+	c.Poke()
+	turns := r.rt.Stats().Loops[0].Turns
+	r.l.handed = 1
+	r.step(r.l.manners)
+	if len(h.calls) != 1 || h.calls[0] != "poked" {
+		t.Errorf("before it looks: %q", h.calls)
+	}
+	if s := r.rt.Stats().Loops[0]; s.Turns != turns+1 || s.TurnTime.Count != s.Turns {
+		t.Errorf("%d turns were counted, of %d the time", s.Turns-turns, s.TurnTime.Count)
+	}
+	for _, want := range []int{1, 0} { // readied in the answer, and no more
+		if r.l.patience() != 0 {
+			t.Error("it sleeps")
+		}
+		if r.turn(); r.l.handed != want {
+			t.Errorf("%d handed, want %d", r.l.handed, want)
+		}
+	}
+	if len(h.calls) != 2 || h.calls[1] != "data" || r.l.patience() == 0 {
+		t.Errorf("in the end: %q", h.calls)
+	}
+}
