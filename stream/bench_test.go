@@ -125,3 +125,23 @@ func heapInUse() uint64 {
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
 }
+
+// Buffers that begin small and grow, and small ones whose storage comes from
+// elsewhere, go round as others do.
+func TestBuffersGoRound(t *testing.T) {
+	if underRace {
+		t.Skip("sync.Pool drops at random under the race detector")
+	}
+	long := make([]byte, 2*smallSize)
+	for what, one := range map[string]func() *Buffer{
+		"small":     func() *Buffer { return NewBuffer(64) },
+		"large":     func() *Buffer { return NewBuffer(smallSize) },
+		"grown":     func() *Buffer { b := NewBuffer(0); b.Append(long); return b },
+		"assembled": func() *Buffer { return assembled(storage(64), false) },
+		"the same":  func() *Buffer { return assembled(storage(smallSize+1), false) },
+	} {
+		if n := testing.AllocsPerRun(1000, func() { one().Release() }); n >= 1 {
+			t.Errorf("%s: %v allocations each", what, n)
+		}
+	}
+}

@@ -23,12 +23,37 @@ type Buffer struct {
 	taken      bool // inbound: the one message has been received
 }
 
-var buffers = sync.Pool{New: func() any { return new(Buffer) }}
+// buffers have no storage. Most messages are small: smalls have storage of smallSize,
+// and keep it, so that the two come from one pool and go to it together. Those that
+// grow become buffers.
+var (
+	buffers = sync.Pool{New: func() any { return new(Buffer) }}
+	smalls  = sync.Pool{New: func() any {
+		b := buffers.Get().(*Buffer)
+		b.b = storage(smallSize)
+		return b
+	}}
+)
+
+// smallSize is the least that package buf has.
+const smallSize = 512
+
+// stored returns a Buffer with n bytes of storage, whose contents are undefined.
+func stored(n int) *Buffer {
+	if n <= smallSize {
+		b := smalls.Get().(*Buffer)
+		b.b = b.b[:n]
+		return b
+	}
+	b := buffers.Get().(*Buffer)
+	b.b = storage(n)
+	return b
+}
 
 // NewBuffer returns a Buffer of n bytes, whose contents are undefined.
 func NewBuffer(n int) *Buffer {
-	b := buffers.Get().(*Buffer)
-	b.b, b.head = storage(h2.PrefixLen+n), h2.PrefixLen
+	b := stored(h2.PrefixLen + n)
+	b.head = h2.PrefixLen
 	return b
 }
 
@@ -54,10 +79,15 @@ func (b *Buffer) Write(p []byte) (int, error) {
 
 // Release gives the storage back. The Buffer must not be used any more.
 func (b *Buffer) Release() {
-	h2.FreeMessage(b.b)
 	if b.msg != nil {
 		b.msg.Release()
 	}
+	if cap(b.b) == smallSize {
+		*b = Buffer{b: b.b}
+		smalls.Put(b)
+		return
+	}
+	h2.FreeMessage(b.b)
 	*b = Buffer{}
 	buffers.Put(b)
 }
@@ -72,7 +102,12 @@ func storage(n int) []byte {
 
 // assembled is a Buffer of bytes taken from an h2.Assembler.
 func assembled(p []byte, compressed bool) *Buffer {
-	b := buffers.Get().(*Buffer)
+	from := &buffers
+	if cap(p) == smallSize {
+		from = &smalls // where it goes
+	}
+	b := from.Get().(*Buffer)
+	h2.FreeMessage(b.b)
 	b.b, b.compressed = p, compressed
 	return b
 }

@@ -12,8 +12,8 @@ import (
 //	Send ─► put ─► commands ─┐ awake: the loop looks before it leaves
 //	                         └─► Poke ─► Session.Poked ─► takeInbox
 type inbox struct {
-	awake atomic.Bool  // the loop is between begin and flush
-	n     atomic.Int32 // commands waiting, to look without the lock
+	awake atomic.Bool // the loop is between begin and flush
+	some  atomic.Bool // commands wait, to look without the lock
 
 	spare  []command // the loop's: an empty list for the next swap
 	taking bool      // the loop's: commands are being done
@@ -57,7 +57,10 @@ func (s *Session) put(c command) bool {
 		return false
 	}
 	b.commands = append(b.commands, c)
-	first := b.n.Add(1) == 1
+	first := len(b.commands) == 1
+	if first {
+		b.some.Store(true)
+	}
 	b.mu.Unlock()
 	if first && !b.awake.Load() {
 		s.link.Poke()
@@ -71,11 +74,11 @@ func (s *Session) put(c command) bool {
 // nothing: what came later must not overtake the rest.
 func (s *Session) takeInbox() {
 	b := &s.inbox
-	for i := 0; i < 4 && !b.taking && b.n.Load() > 0; i++ {
+	for i := 0; i < 4 && !b.taking && b.some.Load(); i++ {
 		b.mu.Lock()
 		commands := b.commands
 		b.commands, b.spare = b.spare, nil
-		b.n.Store(0)
+		b.some.Store(false)
 		b.mu.Unlock()
 		b.taking = true
 		s.drainFirst()
@@ -112,7 +115,7 @@ func (s *Session) drainFirst() {
 // sleep ends awake. What came between the last look and here is asked for.
 func (b *inbox) sleep(l Link) {
 	b.awake.Store(false)
-	if b.n.Load() > 0 {
+	if b.some.Load() {
 		l.Poke()
 	}
 }
@@ -123,7 +126,7 @@ func (s *Session) closeInbox() {
 	b.mu.Lock()
 	commands := b.commands
 	b.commands, b.spare, b.closed = nil, nil, true
-	b.n.Store(0)
+	b.some.Store(false)
 	b.mu.Unlock()
 	for _, c := range commands {
 		switch {

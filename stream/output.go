@@ -230,7 +230,7 @@ func (st *Stream) Emit(m []byte) error {
 		return st.tooLargeToSend(len(m))
 	}
 	s.begin()
-	if s.inbox.n.Load() > 0 {
+	if s.inbox.some.Load() {
 		if s.inbox.taking { // what was sent before must not be overtaken
 			err := st.Send(m)
 			s.flush()

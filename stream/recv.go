@@ -25,8 +25,9 @@ func (st *Stream) hand(c *call, p []byte) {
 		b.b = append(b.b, p...) // where nobody looks yet
 		c.bytes += len(p)
 	} else {
-		b = buffers.Get().(*Buffer)
-		b.b, b.packed = append(storage(len(p))[:0], p...), true
+		b = stored(len(p))
+		b.packed = true
+		copy(b.b, p)
 		c.push(st, b)
 	}
 	c.handed(st)

@@ -231,7 +231,9 @@ func (st *Stream) post(b *Buffer) error {
 	if err != nil {
 		return err
 	}
-	st.marks.Or(markHeader)
+	if st.marks.Load()&markHeader == 0 {
+		st.marks.Or(markHeader)
+	}
 	if o := st.method.out; o != nil {
 		return o.send(b)
 	}
