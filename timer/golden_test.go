@@ -122,8 +122,8 @@ func (g *golden) place(x *Timer) string {
 	case x.place < inLevels:
 		return "heap"
 	}
-	_, r := l.own(x)
-	b := int(r.bucket)
+	i, _ := l.own(x)
+	b := int(l.runs[i>>runBits].bucket)
 	if b == never {
 		return "never"
 	}

@@ -101,8 +101,8 @@ func (l *levels) end(b int) Time {
 // placedFor returns the instant before which a timer in the levels does not
 // come up.
 func (l *levels) placedFor(t *Timer) Time {
-	_, r := l.own(t)
-	return l.begin(int(r.bucket))
+	i, _ := l.own(t)
+	return l.begin(int(l.runs[i>>runBits].bucket))
 }
 
 func (l *levels) use(b int) {

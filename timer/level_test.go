@@ -42,10 +42,10 @@ func (l *levels) check() error {
 	pointing := 0
 	for r := range l.runs {
 		for i, s := range l.slots(int32(r)) {
-			if s.t == nil || l.runs[r].taken>>i&1 != 0 {
+			if s.t == nil || l.taken[r]>>i&1 != 0 {
 				continue
 			}
-			if pointing++; l.runs[r].taken == 0 {
+			if pointing++; l.taken[r] == 0 {
 				return fmt.Errorf("run %d is free and points to a timer", r)
 			}
 		}
@@ -61,13 +61,13 @@ func (l *levels) check() error {
 }
 
 func (l *levels) checkRun(b int, at int32) (held int, err error) {
-	r := &l.runs[at]
-	if r.taken == 0 || int(r.bucket) != b || l.runs[r.next].prev != at {
+	r, taken := &l.runs[at], l.taken[at]
+	if taken == 0 || int(r.bucket) != b || l.runs[r.next].prev != at {
 		return 0, fmt.Errorf("run %d in bucket %d: %+v", at, b, *r)
 	}
 	for i := at << runBits; i < (at+1)<<runBits; i++ {
 		t := l.at(i).t
-		if r.taken>>(i&(runSlots-1))&1 == 0 {
+		if taken>>(i&(runSlots-1))&1 == 0 {
 			continue // whoever it points to has left
 		}
 		if t == nil {

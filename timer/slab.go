@@ -35,15 +35,17 @@ type page [pageRuns * runSlots]slot
 // A slab hands out runs. Run 0 is none.
 type slab struct {
 	pages []*page
-	runs  []run // by number
-	free  int32 // list of runs, by next
+	runs  []run    // by number
+	taken []uint16 // likewise: a bit for each slot of a run
+	free  int32    // list of runs, by next
 }
 
-// A run's slots are in its page; this is what is to know about them.
+// A run's slots are in its page; this is what is to know about them. The bits are
+// not with it: they are all that a Stop looks at, and by themselves those of a
+// million timers stay in a core's cache.
 type run struct {
 	next, prev int32
 	bucket     uint16
-	taken      uint16 // a bit for each slot
 }
 
 // at returns the slot with this number: sixteen times that of its run, and its
@@ -72,16 +74,17 @@ func (s *slab) grow() {
 	first := len(s.runs)
 	s.pages = append(s.pages, new(page))
 	s.runs = append(s.runs, make([]run, pageRuns)...)
+	s.taken = append(s.taken, make([]uint16, pageRuns)...)
 	for r := len(s.runs) - 1; r >= max(first, 1); r-- {
 		s.runs[r].next, s.free = s.free, int32(r)
 	}
-	s.runs[0].taken = 1<<runSlots - 1
+	s.taken[0] = 1<<runSlots - 1
 }
 
 // release gives back a run, with slots that hold nothing.
 func (s *slab) release(r int32) {
 	clear(s.slots(r))
-	s.runs[r] = run{next: s.free}
+	s.runs[r], s.taken[r] = run{next: s.free}, 0
 	s.free = r
 }
 
@@ -122,12 +125,12 @@ func (l *levels) withdraw(at int32) {
 // put adds a timer to a bucket.
 func (l *levels) put(b int, e entry) {
 	at := l.buckets[b]
-	if l.runs[at].taken>>(runSlots-1) != 0 { // run 0, which is none, is full
+	if l.taken[at]>>(runSlots-1) != 0 { // run 0, which is none, is full
 		at = l.extend(b)
 	}
-	r := &l.runs[at]
-	i := bits.Len16(r.taken)
-	r.taken |= 1 << i
+	taken := &l.taken[at]
+	i := bits.Len16(*taken)
+	*taken |= 1 << i
 	e.t.place = inLevels | at<<runBits | int32(i)
 	*l.at(at<<runBits | int32(i)) = slot{seq: e.seq, t: e.t}
 	l.n++
@@ -135,11 +138,10 @@ func (l *levels) put(b int, e entry) {
 
 // take removes a timer. Its slot still points to it.
 func (l *levels) take(t *Timer) {
-	i, r := l.own(t)
-	taken := r.taken &^ (1 << (i % runSlots))
-	r.taken = taken
+	i, taken := l.own(t)
+	*taken &^= 1 << (i % runSlots)
 	l.n--
-	if taken == 0 {
+	if *taken == 0 {
 		l.withdraw(i >> runBits)
 	}
 	swept := l.gone >= l.n/2+keep
@@ -155,8 +157,8 @@ func (l *levels) take(t *Timer) {
 // order, once for so many stops as there are timers for two.
 func (l *levels) sweep() {
 	l.gone = 0
-	for r := range l.runs {
-		gaps := ^l.runs[r].taken
+	for r, taken := range l.taken {
+		gaps := ^taken
 		if gaps == 0 || gaps == 1<<runSlots-1 { // full, or free
 			continue
 		}
@@ -167,14 +169,14 @@ func (l *levels) sweep() {
 	}
 }
 
-// own returns the number of the slot of a timer that is in the levels, and its
-// run. It looks whether the slot is taken but not by whom: that would be one more
-// miss.
-func (l *levels) own(t *Timer) (i int32, r *run) {
+// own returns the number of the slot of a timer that is in the levels, and the
+// bits of its run. It looks whether the slot is taken but not by whom: that would
+// be one more miss.
+func (l *levels) own(t *Timer) (i int32, taken *uint16) {
 	i = t.place &^ inLevels
-	if at := uint32(i) >> runBits; l != nil && int(at) < len(l.runs) {
-		if r = &l.runs[at]; r.taken>>(i%runSlots)&1 != 0 {
-			return i, r
+	if at := uint32(i) >> runBits; l != nil && int(at) < len(l.taken) {
+		if taken = &l.taken[at]; *taken>>(i%runSlots)&1 != 0 {
+			return i, taken
 		}
 	}
 	panic(notOurs)
@@ -184,7 +186,7 @@ func (l *levels) own(t *Timer) (i int32, r *run) {
 func (l *levels) atMost(n int, b int) bool {
 	first := l.buckets[b]
 	for at := first; ; {
-		n -= bits.OnesCount16(l.runs[at].taken)
+		n -= bits.OnesCount16(l.taken[at])
 		if at = l.runs[at].next; n < 0 || at == first {
 			return n >= 0
 		}
@@ -204,7 +206,7 @@ func (l *levels) detach(b int) int32 {
 // they were and the next run. It reads all of them before the caller goes on with
 // any, so that their misses overlap.
 func (l *levels) drain(at int32, to *[runSlots]entry) (n int, next int32) {
-	for left := l.runs[at].taken; left != 0; left &= left - 1 {
+	for left := l.taken[at]; left != 0; left &= left - 1 {
 		s := l.at(at<<runBits | int32(bits.TrailingZeros16(left)))
 		to[n] = entry{when: s.t.when, seq: s.seq, t: s.t}
 		n++
@@ -231,7 +233,7 @@ func (l *levels) shrink() {
 	clear(l.buckets[:])
 	for b, first := range buckets {
 		for at := first; at != 0; {
-			for left := old.runs[at].taken; left != 0; left &= left - 1 {
+			for left := old.taken[at]; left != 0; left &= left - 1 {
 				s := old.at(at<<runBits | int32(bits.TrailingZeros16(left)))
 				l.put(b, entry{seq: s.seq, t: s.t})
 			}
