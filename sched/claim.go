@@ -117,7 +117,7 @@ func (s *Scheduler) await(r *run, now timer.Time) {
 	r.tries-- // this was none
 	s.others[r] = struct{}{}
 	s.count.Retrying++
-	s.set(r.task.id, &r.timer, now.Add(r.left))
+	s.set(r.task.heap, &r.timer, now.Add(r.left))
 }
 
 // leaveToOther gives up a run that waits for another replica's: that is at it, or

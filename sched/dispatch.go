@@ -237,19 +237,19 @@ func (s *Scheduler) plan(t *Task, next Instant, pace time.Duration, now timer.Ti
 	if pace > 0 && when <= now {
 		when = now.Add(pace)
 	}
-	s.set(t.id, &t.timer, when)
+	s.set(t.heap, &t.timer, when)
 }
 
 // set sets a timer, and has the clock wake for it if it is the first. Locked.
-func (s *Scheduler) set(id uint64, t *timer.Timer, when timer.Time) {
-	s.wheel.of(id).Set(t, when)
+func (s *Scheduler) set(heap uint8, t *timer.Timer, when timer.Time) {
+	s.wheel[heap%shards].Set(t, when)
 	if !s.dispatching && when < s.asleep {
 		s.wakeAt(when)
 	}
 }
 
 // stop stops a timer. Locked.
-func (s *Scheduler) stop(id uint64, t *timer.Timer) { s.wheel.of(id).Stop(t) }
+func (s *Scheduler) stop(heap uint8, t *timer.Timer) { s.wheel[heap%shards].Stop(t) }
 
 // sleep sets the instant to wake at. Locked.
 func (s *Scheduler) sleep() {
@@ -298,7 +298,7 @@ func (s *Scheduler) stepped() {
 				t.flags |= resync
 				when = 1
 			}
-			s.set(t.id, &t.timer, when)
+			s.set(t.heap, &t.timer, when)
 		}
 	}
 	s.release()

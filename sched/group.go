@@ -11,7 +11,8 @@ import "context"
 //	                                       └─ task
 //
 // A task that is gone leaves a gap, so that taking one out touches no other: of a
-// million, each would be a cache miss.
+// million, each would be a cache miss. So would be its own place, and one that In is
+// going to use again therefore stays where it is, among those without an end.
 type group struct {
 	done  <-chan struct{}
 	tasks []*Task
@@ -24,8 +25,14 @@ type group struct {
 func (s *Scheduler) join(t *Task) {
 	done := t.parent.Done()
 	g := s.endless
-	if done != nil {
+	switch {
+	case done != nil:
+		if t.group == s.endless { // it was there for its last parent
+			s.part(t)
+		}
 		g = s.groups[done]
+	case t.group == g:
+		return
 	}
 	if g == nil {
 		g = &group{done: done}
@@ -93,7 +100,7 @@ func (s *Scheduler) bereave(g *group) {
 			s.release()
 			s.mu.Lock()
 		}
-		if t != nil && t.flags&gone == 0 {
+		if t != nil && t.flags&gone == 0 && t.group == g { // it may be another's by now
 			s.drop(t, ParentEnded, context.Cause(t.parent))
 		}
 	}

@@ -25,13 +25,14 @@ func (s *Scheduler) In(ctx context.Context, d time.Duration, do Body) (Once, err
 	t := s.reused()
 	t.do, t.parent = do, ctx
 	if err := s.enroll(t); err != nil {
+		s.keep(t)
 		s.mu.Unlock()
 		return Once{}, err
 	}
 	o := Once{t, t.life}
 	when := now.Add(max(d, 0))
 	t.next = s.bases.steady.instant(when)
-	s.set(t.id, &t.timer, when)
+	s.set(t.heap, &t.timer, when)
 	s.mu.Unlock()
 	return o, nil
 }
@@ -75,14 +76,29 @@ func (s *Scheduler) reused() *Task {
 	return t
 }
 
-// reuse keeps a task of In that is over for another. A Once of before does not
-// reach it. Locked.
+// reuse keeps a task of In that is gone for another, if it is over. A Once of before
+// does not reach it. Locked.
 func (s *Scheduler) reuse(t *Task) {
-	if t.flags&(reusable|popped) != reusable || t.live != nil && len(t.live.runs) > 0 || len(s.spare) == spares {
-		return
+	switch {
+	case t.flags&reusable == 0:
+	case t.live != nil && len(t.live.runs) > 0: // it comes again with the end of the last
+	case t.flags&popped == 0 && len(s.spare) < spares:
+		t.life++
+		if t.group != s.endless {
+			t.group = nil
+		}
+		s.keep(t)
+	default:
+		t.flags &^= reusable
+		if t.group == s.endless {
+			s.part(t)
+		}
 	}
-	t.flags &^= reusable
-	t.life++
-	t.do, t.parent, t.group = nil, nil, nil
+}
+
+// keep keeps a task for In that is nobody's. Locked.
+func (s *Scheduler) keep(t *Task) {
+	t.flags = gone
+	t.do, t.parent = nil, nil
 	s.spare = append(s.spare, t)
 }

@@ -92,12 +92,13 @@ func (s *Scheduler) settled(t *Task, now timer.Time) {
 	if t.flags&behind != 0 && len(l.runs) == 0 {
 		t.flags &^= behind
 		if t.flags&paused == 0 {
-			s.set(t.id, &t.timer, max(now, l.pace))
+			s.set(t.heap, &t.timer, max(now, l.pace))
 		}
 	}
 	idle := l == nil || len(l.runs) == 0 && len(l.buffered) == 0
 	if idle && t.next == 0 && t.flags&popped == 0 && (t.flags&once != 0 || t.spec.Trigger != nil) {
 		s.remove(t)
+		s.reuse(t)
 	}
 }
 

@@ -14,7 +14,7 @@ func (t *Task) Pause() {
 	s.mu.Lock()
 	if t.flags&gone == 0 {
 		t.flags |= paused
-		s.stop(t.id, &t.timer)
+		s.stop(t.heap, &t.timer)
 	}
 	s.release()
 }
@@ -30,7 +30,7 @@ func (t *Task) Resume() {
 			if when <= s.clock.Now() {
 				t.flags |= lapsed
 			}
-			s.set(t.id, &t.timer, when)
+			s.set(t.heap, &t.timer, when)
 		}
 	}
 	s.release()

@@ -101,7 +101,7 @@ func (s *Scheduler) enqueue(r *run, now timer.Time) {
 	s.ready[r.level()].push(&r.place)
 	s.readied++
 	if r.spec.Deadline > 0 {
-		s.set(r.task.id, &r.timer, r.due.Add(r.spec.Deadline))
+		s.set(r.task.heap, &r.timer, r.due.Add(r.spec.Deadline))
 	}
 }
 

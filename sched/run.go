@@ -154,14 +154,14 @@ func (s *Scheduler) begin(r *run, now timer.Time) {
 	s.count.Tries++
 	s.executing++
 	r.spec.queue.running++
-	s.stop(r.task.id, &r.timer) // of the deadline to begin by
+	s.stop(r.task.heap, &r.timer) // of the deadline to begin by
 	r.ctx = &runContext{parent: r.task.parent}
 	if !r.spec.bounded {
 		return
 	}
 	if end := r.limit(now); end != timer.Never {
 		r.ctx.until = int64(s.bases.wall.instant(end))
-		s.set(r.task.id, &r.timer, end)
+		s.set(r.task.heap, &r.timer, end)
 	}
 }
 
@@ -177,7 +177,7 @@ func (s *Scheduler) halt(r *run, why Reason, cause error, grace time.Duration, n
 	}
 	r.stop = why
 	r.ctx.end(cause)
-	s.set(r.task.id, &r.timer, now.Add(grace))
+	s.set(r.task.heap, &r.timer, now.Add(grace))
 }
 
 // abandon makes an orphan of a run whose body goes on although its context has
@@ -239,7 +239,7 @@ func (s *Scheduler) rest(r *run, now timer.Time) {
 	}
 	r.stage, r.stop = resting, NoReason
 	s.count.Retrying++
-	s.set(r.task.id, &r.timer, now.Add(r.waits()))
+	s.set(r.task.heap, &r.timer, now.Add(r.waits()))
 }
 
 // triesAgain reports whether a run whose body has returned goes on. Locked.
@@ -251,7 +251,7 @@ func (s *Scheduler) triesAgain(r *run, now timer.Time) bool {
 
 // returned is called when the body of a run has: tokens come back. Locked.
 func (s *Scheduler) returned(r *run, now timer.Time) {
-	s.stop(r.task.id, &r.timer)
+	s.stop(r.task.heap, &r.timer)
 	s.executing--
 	r.spec.queue.running--
 	if r.orphan {
@@ -300,7 +300,7 @@ func (s *Scheduler) finish(r *run, o Outcome, why Reason, now timer.Time) {
 func (s *Scheduler) leave(r *run, now timer.Time) {
 	r.stage = over
 	delete(s.others, r)
-	s.stop(r.task.id, &r.timer)
+	s.stop(r.task.heap, &r.timer)
 	t := r.task
 	if c := r.disclaim(); !c.none() {
 		s.left = append(s.left, c)

@@ -351,7 +351,7 @@ func (s *Scheduler) enroll(t *Task) error {
 	}
 	s.tasks++
 	s.ids++
-	t.id = s.ids
+	t.id, t.heap = s.ids, heapOf(s.ids)
 	s.join(t)
 	return nil
 }

@@ -26,5 +26,5 @@ func (w *wheel) next() timer.Time {
 // the same heap: who adds and cancels in turn finds it in the cache.
 const neighbours = 8
 
-// of is the heap of what has this number.
-func (w *wheel) of(id uint64) *timer.Heap { return &w[id>>neighbours%shards] }
+// heapOf is the number of the heap for the task of this number.
+func heapOf(id uint64) uint8 { return uint8(id >> neighbours % shards) }

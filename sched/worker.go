@@ -141,7 +141,7 @@ func (s *Scheduler) back(r *run, why Reason, err error) timer.Time {
 	again, waits := s.triesAgain(r, now), s.waitsForOther(r, now)
 	if !again && !waits {
 		if c := r.disclaim(); !c.none() {
-			s.stop(r.task.id, &r.timer) // its body took no longer than this
+			s.stop(r.task.heap, &r.timer) // its body took no longer than this
 			r.stage = ending
 			s.mu.Unlock()
 			s.end(c)
