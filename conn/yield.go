@@ -41,7 +41,8 @@ func (l *loop) answer() {
 	}
 	handed := l.handed
 	l.now = timer.Now()
-	l.pass(0)
+	ended := l.pass(0)
+	l.rest.ended = l.rest.ended.Add(ended.Sub(l.now)) // it was no sleep
 	l.late = l.handed - handed
 }
 
