@@ -92,7 +92,13 @@ func TestSlowFunc(t *testing.T) {
 	const period = time.Millisecond
 	got := make(chan Tick)
 	proceed := make(chan struct{})
-	newTicker(t, c, TickerConfig{Period: period, Func: func(tick Tick) { got <- tick; <-proceed }})
+	newTicker(t, c, TickerConfig{Period: period, Func: func(tick Tick) {
+		select {
+		case got <- tick:
+			<-proceed
+		case <-t.Context().Done(): // the test is over before the ticker is
+		}
+	}})
 	first := <-got
 	for Now() < first.Due.Add(5*period) { // work
 	}
