@@ -11,8 +11,8 @@ import (
 // its parent context has ended, and when nothing is left to come: then its name
 // is free. Its methods may be called from any goroutine, and from bodies.
 type Task struct {
-	// What it takes to cancel one comes first, and makes up one cache line: of a
-	// million tasks, each line that is touched is a miss.
+	// What it takes to cancel one comes first, in two cache lines that follow each
+	// other: of a million tasks, each line that is touched is a miss.
 	sched *Scheduler
 
 	// Guarded by the Scheduler's lock.
