@@ -101,7 +101,7 @@ type loopFigure struct {
 var loopFigures = []loopFigure{
 	{level, "connections", "Connections that the loop owns now.",
 		func(s *conn.LoopStats) float64 { return float64(s.Conns) }},
-	{count, "turns_total", "Turns: one wait and the work that it brought.",
+	{count, "turns_total", "Turns: a wait and the work that it brought, or work that goroutines had left.",
 		func(s *conn.LoopStats) float64 { return float64(s.Turns) }},
 	{count, "parks_total", "Sleeps without a thread: of a loop that has little to do.",
 		func(s *conn.LoopStats) float64 { return float64(s.Parks) }},
