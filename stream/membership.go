@@ -15,15 +15,16 @@ func (sub *Subscription) join(from uint64, resume bool) {
 	b := sub.out.burst()
 	b.begin()
 	b.flush()
-	if sub.state != joining {
-		return // canceled on the way
-	}
 	t := sub.shape.topic
-	s, err := t.shardOf(sub.out.loop())
-	if err == nil {
-		err = sub.hang()
+	if sub.state != joining { // canceled on the way
+		t.missed()
+		return
 	}
-	if err != nil {
+	s, closed := t.shardOf(sub.out.loop())
+	if closed && !s.closed {
+		t.repost(s) // it may have been made since, and has not been told
+	}
+	if err := sub.hang(); err != nil {
 		sub.leave(err)
 		return
 	}
@@ -44,6 +45,9 @@ func (sub *Subscription) join(from uint64, resume bool) {
 	g.burst.begin()
 	sub.fallBehind()
 	sub.pull(nil)
+	if s.closed && sub.state == behind {
+		sub.bePatient(t.cfg.CloseWait)
+	}
 	g.burst.flush()
 }
 

@@ -39,6 +39,7 @@ type Topic struct {
 	shards []*shard
 	tally  TopicStats    // of shards that are no more
 	roomy  chan struct{} // closed when there is room; nil: nobody waits
+	coming int           // subscriptions on their way to their loops
 	closed bool
 	err    error // what Close was given
 }
@@ -97,11 +98,14 @@ func (t *Topic) subscribe(out subscriber, o SubOptions) (*Subscription, error) {
 		own := t.shapeOf(o)
 		sh = &own
 	}
-	t.mu.Lock()
-	from, closed := t.log.head+1, t.closed
-	t.mu.Unlock()
-	if closed {
-		return nil, ErrClosed
+	from, err := t.expect()
+	if err != nil {
+		return nil, err
+	}
+	if t.subs.Add(1) > int64(t.cfg.MaxSubs) {
+		t.subs.Add(-1)
+		t.missed()
+		return nil, ErrSubscribers
 	}
 	resume := o.From > 0
 	switch {
@@ -110,35 +114,51 @@ func (t *Topic) subscribe(out subscriber, o SubOptions) (*Subscription, error) {
 	case resume:
 		from = o.From
 	}
-	if t.subs.Add(1) > int64(t.cfg.MaxSubs) {
-		t.subs.Add(-1)
-		return nil, ErrSubscribers
-	}
 	sub := &Subscription{out: out, shape: sh}
 	if err := t.post(out.loop(), func() { sub.join(from, resume) }); err != nil {
 		t.subs.Add(-1)
+		t.missed()
 		return nil, err
 	}
 	return sub, nil
 }
 
-// shardOf returns the topic's shard on a loop. Called on that loop.
-func (t *Topic) shardOf(loop int) (*shard, error) {
+// expect counts a subscription on its way, for which a topic that is closed
+// meanwhile keeps its log, and returns the number of the next message.
+func (t *Topic) expect() (next uint64, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {
-		return nil, ErrClosed
+		return 0, ErrClosed
 	}
+	t.coming++
+	return t.log.head + 1, nil
+}
+
+// missed is expect's end for a subscription that does not come.
+func (t *Topic) missed() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.coming--
+	t.letGo()
+}
+
+// shardOf returns the topic's shard on a loop, for a subscription that has arrived,
+// and whether the topic has been closed meanwhile. Called on that loop.
+func (t *Topic) shardOf(loop int) (s *shard, closed bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.coming--
 	for _, s := range t.shards {
 		if s.index == loop {
-			return s, nil
+			return s, t.closed
 		}
 	}
-	s := &shard{topic: t, index: loop, log: t.log.clone(), taken: t.log.head,
+	s = &shard{topic: t, index: loop, log: t.log.clone(), taken: t.log.head,
 		byBurst: make(map[burst]*group), soonest: never64, oldest: never64}
 	s.again, s.lost = s.run, func() { t.lose(s) }
 	t.shards = append(t.shards, s)
-	return s, nil
+	return s, t.closed
 }
 
 // groupOf returns where a subscription is; nil: joining.
@@ -172,17 +192,19 @@ func (t *Topic) lose(s *shard) {
 	t.hasRoom()
 }
 
-// letGo empties the log of a closed topic that nobody follows. mu is held.
+// letGo empties the log of a closed topic that nobody follows, nor is about to. mu
+// is held.
 func (t *Topic) letGo() {
-	if t.closed && len(t.shards) == 0 {
+	if t.closed && len(t.shards)+t.coming == 0 {
 		t.log.clear()
 	}
 }
 
-// Close ends the topic. Subscribers get what was published before; then their
-// streams end with the status of err (nil: OK), unless SubOptions.Ended is set,
-// which is told err. Who is behind has TopicConfig.CloseWait. Close does not
-// wait for that. Closing again does nothing.
+// Close ends the topic. Subscribers, also those that are still on their way to
+// their loops, get what was published before; then their streams end with the
+// status of err (nil: OK), unless SubOptions.Ended is set, which is told err. Who
+// is behind has TopicConfig.CloseWait. Close does not wait for that. Closing again
+// does nothing.
 func (t *Topic) Close(err error) {
 	t.mu.Lock()
 	if t.closed {

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 )
@@ -177,17 +178,54 @@ func TestTopicClose(t *testing.T) {
 	}
 }
 
-// Subscriptions on their way when the topic is closed are told.
+// Subscriptions on their way when the topic is closed get what was published since,
+// and its end: also on a loop where there was nobody, and where the topic has ended
+// but for one who is behind. One that was canceled does not keep the log.
 func TestCloseWhileJoining(t *testing.T) {
-	r := newRig(1)
-	topic := newTopic(r, TopicConfig{})
-	var told error
-	f := r.stream(t, r.session(0))
-	mustSubscribe(t, topic, f, SubOptions{Ended: func(err error) { told = err }})
-	topic.Close(nil)
-	r.settle()
-	if !errors.Is(told, ErrClosed) || topic.Len() != 0 {
-		t.Errorf("told %v, %d subscribers", told, topic.Len())
+	cause := &Status{Code: Unavailable}
+	for name, there := range map[string]int{"nobody was there": -1, "one who is up to date": anyRoom, "one who is behind": 0} {
+		r := newRig(2)
+		topic := newTopic(r, TopicConfig{CloseWait: time.Minute})
+		if there >= 0 {
+			f := r.stream(t, r.session(0))
+			f.room = there
+			mustSubscribe(t, topic, f, SubOptions{})
+			r.settle()
+		}
+		number(t, topic, "")
+		r.settle()
+		quick, told, stalled, left := r.stream(t, r.session(0)), r.stream(t, r.session(0)), r.stream(t, r.session(0)), r.stream(t, r.session(1))
+		stalled.stall()
+		mustSubscribe(t, topic, quick, SubOptions{})
+		var heard []error
+		mustSubscribe(t, topic, told, SubOptions{Ended: func(err error) { heard = append(heard, err) }})
+		mustSubscribe(t, topic, stalled, SubOptions{})
+		mustSubscribe(t, topic, left, SubOptions{}).Cancel()
+		late := r.posts[0] // behind all that was posted after them
+		r.posts[0] = nil
+		slices.Reverse(r.posts[1])
+		number(t, topic, "")
+		number(t, topic, "")
+		topic.Close(cause)
+		r.settle()
+		r.posts[0] = late
+		r.settle()
+		if got := quick.take(); got != "2 3" || quick.status != error(cause) {
+			t.Errorf("%s: got %q, ended with %v", name, got, quick.status)
+		}
+		if got := told.take(); got != "2 3" || len(heard) != 1 || heard[0] != error(cause) {
+			t.Errorf("%s: got %q, told %v", name, got, heard)
+		}
+		if stalled.over {
+			t.Errorf("%s: ended before its time", name)
+		}
+		r.pass(time.Minute)
+		if stalled.status != error(statusSlow) {
+			t.Errorf("%s: one who takes nothing ended with %v", name, stalled.status)
+		}
+		if st := topic.Stats(); st.Subs != 0 || st.Shards != 0 || st.Held != 0 {
+			t.Errorf("%s: %+v", name, st)
+		}
 	}
 }
 
