@@ -35,8 +35,8 @@ var (
 	}}
 )
 
-// smallSize is the least that package buf has.
-const smallSize = 512
+// smallSize is what storage of any smaller message has as well.
+const smallSize = buf.MinStorage
 
 // stored returns a Buffer with n bytes of storage, whose contents are undefined.
 func stored(n int) *Buffer {

@@ -13,6 +13,9 @@ const (
 	minClass = 9  // 512 B
 	maxClass = 18 // 256 KiB
 
+	// MinStorage is the smallest piece of storage that Get hands out, in bytes.
+	MinStorage = 1 << minClass
+
 	// MaxStorage is the largest piece of storage that Get hands out, in bytes.
 	MaxStorage = 1 << maxClass
 )
