@@ -58,7 +58,7 @@ type Stats struct {
 
 // LoopStats is what one loop has counted.
 type LoopStats struct {
-	Turns          uint64
+	Turns          uint64 // a wait and the work that it brought, or work that readied goroutines had left
 	Parks          uint64 // sleeps without a thread, see Config.KeepThread
 	Events         uint64 // readiness events
 	Stale          uint64 // of them, for sources that had left
